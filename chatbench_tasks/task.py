@@ -1,0 +1,299 @@
+"""A multiple-choice task of the host, held as dialogues beside its static score.
+
+Translation only: documents become questions and requests, transcripts become metrics. The static requests, their prompt
+and their score are the host's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datasets
+import jinja2
+import torch
+from lm_eval.api.instance import Instance
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import ConfigurableTask
+
+from chatbench_tasks.host_config import host_config
+from lm_eval_plugin import registration
+from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
+from lm_eval_plugin.conversations import check_simulator
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, question_metrics
+from lm_eval_plugin.mmlu_layout import check_mmlu_layout
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.transcript import Transcript
+
+logger = logging.getLogger(__name__)
+
+_PRIMARY = ("acc", "exact_match")
+_BAD_ROW = (KeyError, IndexError, TypeError, ValueError, SyntaxError, jinja2.UndefinedError)
+
+
+class OwnRequest(Instance):  # type: ignore[misc]
+    """A request that this package adds to the host's; the filters of the host's task are not for its responses."""
+
+
+class DialogueTask(ConfigurableTask):  # type: ignore[misc]
+    """A task whose questions are answered in a conversation with a simulated user.
+
+    Its YAML is one of the host's multiple-choice tasks with this class and a `dialogue:` block, whose keys are those of
+    `configuration.DialogueConfig`.
+
+    Args:
+        config: The YAML as the host read it, with `--metadata` and the model's arguments under `metadata`.
+
+    Raises:
+        ConfigError: The block, the data set or one of its rows is wrong.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        registration.attach_dialogues()
+        self._where = f"task {config.get('task')}"
+        override = (config.get("metadata") or {}).get("dialogue", {})
+        if not isinstance(override, Mapping):
+            raise ConfigError(f"--metadata: dialogue is {override!r}; it must be a mapping, such as {{'max_turns': 6}}")
+        self.dialogue = read_dialogue_block(merge_blocks(config.get("dialogue") or {}, override), self._where)
+        self._prompting: dict[str, Any] = {}
+        super().__init__(config=host_config(config, self.dialogue, self._where))
+        self._check_kind()
+        self._check_rows()
+        self._use_gen_kwargs(self.dialogue)
+
+    @property
+    def static_scores(self) -> Sequence[str]:
+        """The static scores beside the interactive one, the first of which is `acc_static`."""
+        return [score for score in self.dialogue.static if score != "none"]
+
+    # What the host asks of a task before it runs
+
+    def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Load the data set; one that stands in for MMLU is checked row by row.
+
+        Raises:
+            ConfigError: It cannot be loaded, or lacks a split or column, or has a bad row.
+        """
+        what = f"{self._where}: data set {self.DATASET_PATH!r}"
+        try:
+            super().download(dataset_kwargs, **kwargs)
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            raise ConfigError(
+                f"{what}, configuration {self.DATASET_NAME!r}, cannot be loaded: {error}\nGive a local folder in the "
+                """layout of cais/mmlu with --metadata '{"dialogue": {"dataset": FOLDER}}', or check name and network"""
+            ) from error
+        if self.dialogue.dataset is not None:
+            splits = [split for split in (self.config.test_split, self.config.fewshot_split) if split]
+            check_mmlu_layout(self.dataset, splits, what)
+
+    def get_config(self, key: str) -> Any:
+        """The host's view of a key; to the question whether it generates, which decides on `--gen_kwargs`, it does."""
+        return "generate_until" if key == "output_type" else super().get_config(key)
+
+    def set_config(self, key: str, value: Any, update: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Take what the command line sets; `--gen_kwargs` is for the assistant and for a static side that generates."""
+        if key == "generation_kwargs":
+            self._use_gen_kwargs(with_gen_kwargs(self.dialogue, value))
+            if self.OUTPUT_TYPE != "generate_until":
+                return
+        super().set_config(key, value, update)
+
+    def build_all_requests(
+        self, *, cache_requests: bool = False, rewrite_requests_cache: bool = False, **prompting: Any
+    ) -> None:
+        """Build the requests, static ones first, and make sure that the simulator can hold every question.
+
+        Raises:
+            ModelError: The simulator's model cannot be loaded.
+            SimulatorError: It does not fit the questions.
+        """
+        if cache_requests:
+            logger.warning(
+                "%s: --cache_requests is not used, since the host's cache does not tell dialogue settings apart.",
+                self._where,
+            )
+        self._prompting = prompting
+        super().build_all_requests(**prompting)
+        asked = [
+            DialogueRequest.from_arguments(request.arguments) for request in self._instances if _is_dialogue(request)
+        ]
+        check_simulator(self.dialogue.simulator, [request.question for request in asked])
+
+    # From documents to requests, from responses to metrics
+
+    def construct_requests(self, doc: dict[str, Any], ctx: str | list[str], **kwargs: Any) -> list[Instance]:
+        """The static requests of a document and one for its dialogues, in this order."""
+        task, doc_id, _ = kwargs["metadata"]
+        requests: list[Instance] = []
+        if "loglikelihood" in self.static_scores:
+            made = super().construct_requests(doc, ctx, **kwargs)
+            requests += made if isinstance(made, list) else [made]
+        if "letter" in self.static_scores:
+            arguments = (self._letter_context(doc), dict(LETTER_GENERATION))
+            requests.append(OwnRequest("generate_until", doc, arguments, len(requests), (task, doc_id, 1)))
+        request = DialogueRequest(
+            question=self.question(doc),
+            dialogue=self.dialogue,
+            system=self._prompting.get("system_instruction") or DEFAULT_SYSTEM,
+            chat_template=bool(kwargs.get("apply_chat_template")),
+            seed=torch.initial_seed(),
+        )
+        metadata = (task, doc_id, self.dialogue.repeats)
+        requests.append(OwnRequest("converse_until", doc, request.to_arguments(), len(requests), metadata))
+        return requests
+
+    def apply_filters(self) -> None:
+        """Filter the responses of the host's requests; of its own, keep a letter as it is and all of the transcripts."""
+        own = [request for request in self._instances if isinstance(request, OwnRequest)]
+        host = [request for request in self._instances if not isinstance(request, OwnRequest)]
+        for ensemble in self._filters:
+            if host:
+                ensemble.apply(host)
+            for request in own:
+                # Padding of the host's data parallelism can add responses beyond the repeats.
+                kept = request.resps[: request.repeats]
+                request.filtered_resps[ensemble.name] = kept if _is_dialogue(request) else kept[0]
+
+    def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
+        """The metrics of one question: those of its dialogues, and the static ones."""
+        if "bypass" in self._metric_fn_list:
+            return {"bypass": None}
+        *static, transcripts = results
+        scores = self._static_metrics(doc, static)
+        primary = scores.pop("acc_static", None)
+        dialogues = [Transcript.from_json(transcript) for transcript in transcripts]
+        return {**question_metrics(dialogues, self.gold_letters(doc), primary), **scores}
+
+    def aggregation(self) -> dict[str, Any]:
+        """Means over questions; the host's own static metrics are aggregated as the host does."""
+        if "bypass" in self._metric_fn_list:
+            return dict(super().aggregation())
+        host = {self._static_name(name): function for name, function in self._aggregation_list.items()}
+        return {**dict.fromkeys([*HIGHER_IS_BETTER, "acc_static_letter", "valid_static_letter"], mean), **host}
+
+    def higher_is_better(self) -> dict[str, bool]:
+        """Whether more of a metric is better."""
+        if "bypass" in self._metric_fn_list:
+            return dict(super().higher_is_better())
+        host = {self._static_name(name): better for name, better in self._higher_is_better.items()}
+        return {**HIGHER_IS_BETTER, "acc_static_letter": True, "valid_static_letter": True, **host}
+
+    def question(self, doc: dict[str, Any]) -> Question:
+        """The question of a document, without its answer.
+
+        Its id depends on its text alone, so it stays the same whatever part of a data set is run, and in which order.
+        """
+        stem = self.doc_to_text(doc, self.dialogue.stem)
+        choices = self.doc_to_choice(doc, self.dialogue.choices)
+        if self.dialogue.stem is None and isinstance(stem, str):
+            stem = stem.strip().removesuffix("Answer:").removeprefix("Question:").strip()
+        digest = hashlib.sha256(json.dumps([stem, choices]).encode()).hexdigest()[:10]
+        subject = self.DATASET_NAME or self.config.task
+        return Question(f"{self.config.task}-{digest}", subject, stem, tuple(choices))
+
+    def gold_letters(self, doc: dict[str, Any]) -> frozenset[str]:
+        """The letters of the right options.
+
+        Raises:
+            ValueError: The document's target is none of its options.
+        """
+        target = self.doc_to_target(doc)
+        targets = target if isinstance(target, list) else [target]
+        question = self.question(doc)
+        return frozenset(_gold_letter(entry, question) for entry in targets)
+
+    def _letter_context(self, doc: dict[str, Any]) -> str:
+        """The host's prompt of a document, with the instruction to reply with a letter."""
+        given = self._prompting.get("system_instruction")
+        state = self.sampler.rnd.getstate()
+        context: str = self.fewshot_context(
+            doc,
+            num_fewshot=self.config.num_fewshot or 0,
+            system_instruction=f"{given}\n\n{LETTER_INSTRUCTION}" if given else LETTER_INSTRUCTION,
+            **{
+                key: self._prompting.get(key)
+                for key in ("apply_chat_template", "fewshot_as_multiturn", "chat_template")
+            },
+            gen_prefix=self.doc_to_prefix(doc),
+        )
+        # The host's own prompt of the next document must draw the examples that it draws without this one.
+        self.sampler.rnd.setstate(state)
+        return context
+
+    def _static_metrics(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
+        metrics: dict[str, Any] = {}
+        if "letter" in self.static_scores:
+            *results, reply = results
+            letter = read_letter(reply, self.question(doc))
+            name = "acc_static" if self.static_scores[0] == "letter" else "acc_static_letter"
+            metrics[name] = float(letter in self.gold_letters(doc))
+            metrics["valid_static_letter"] = float(letter is not None)
+        if "loglikelihood" in self.static_scores:
+            host = super().process_results(doc, results)
+            metrics |= {self._static_name(name): value for name, value in host.items()}
+        return metrics
+
+    def _static_name(self, name: str) -> str:
+        """The name of a metric of the host beside the interactive ones."""
+        primary = next((metric for metric in _PRIMARY if metric in self._metric_fn_list), None)
+        return "acc_static" if name == primary else f"{name}_static"
+
+    def _use_gen_kwargs(self, dialogue: DialogueConfig) -> None:
+        """Take over how the assistant generates, and note it where the host logs and saves it."""
+        self.dialogue = dialogue
+        self.config.metadata["dialogue"] = dialogue.model_dump(mode="json")
+        if self.OUTPUT_TYPE != "generate_until":
+            self.config.generation_kwargs = dialogue.assistant.model_dump()
+
+    def _check_kind(self) -> None:
+        """Refuse what cannot be held as a dialogue about a question with options."""
+        if self.OUTPUT_TYPE not in ("multiple_choice", "generate_until") or self.multiple_input:
+            raise ConfigError(f"{self._where} is not a question with options, so no dialogue can be held about it")
+        if "loglikelihood" in self.static_scores and not set(_PRIMARY) & self._metric_fn_list.keys():
+            raise ConfigError(
+                f"{self._where}: of its metrics ({', '.join(self._metric_fn_list)}) none is {' or '.join(_PRIMARY)}, so it has no "
+                "static accuracy; set static: none"
+            )
+        if self.config.doc_to_choice is None and self.dialogue.choices is None:
+            raise ConfigError(
+                f"{self._where} has no doc_to_choice; name the column of the option texts in dialogue: choices:"
+            )
+        for key in ("stem", "choices"):
+            column = getattr(self.dialogue, key)
+            if column is not None and "{{" not in column and column not in self.features:
+                raise ConfigError(
+                    f"{self._where}: dialogue.{key} is {column!r}; the columns are {', '.join(self.features)}"
+                )
+
+    def _check_rows(self) -> None:
+        for number, doc in enumerate(self.task_docs):
+            try:
+                question = self.question(doc)
+                self.gold_letters(doc)
+            except _BAD_ROW as error:
+                raise ConfigError(f"{self._where}, row {number} of its documents: {error}") from error
+            if question.choices == tuple(question.letters):
+                raise ConfigError(
+                    f"{self._where}, row {number}: the options are the bare letters {', '.join(question.choices)}; name the column "
+                    "of their texts in dialogue: choices:"
+                )
+
+
+def _is_dialogue(request: Instance) -> bool:
+    return bool(request.request_type == "converse_until")
+
+
+def _gold_letter(target: object, question: Question) -> str:
+    if isinstance(target, int) and 0 <= target < len(question.choices):
+        return question.letters[target]
+    if target in question.choices:
+        return question.letters[question.choices.index(str(target))]
+    if isinstance(target, str) and len(target) == 1 and target in question.letters:
+        return target
+    raise ValueError(f"the target {target!r} is none of the options {', '.join(question.letters)}")

@@ -1,0 +1,1 @@
+"""Interactive evaluation of language models: conversations with simulated users inside lm-evaluation-harness."""

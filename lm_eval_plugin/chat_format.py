@@ -1,0 +1,120 @@
+"""How a chat becomes the prompt of one particular model: its own chat template, or a plain transcript."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import jinja2
+from lm_eval.api.model import LM
+
+from lm_eval_plugin.engine import Chat
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, plain_transcript
+from lm_eval_plugin.transcript import Message, Role
+
+logger = logging.getLogger(__name__)
+
+_SYSTEM, _USER, _ASSISTANT = "probesystem", "probeuser", "probeassistant"
+_MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]|<<[^<>\s]+>>")
+
+
+class ChatFormat(Protocol):
+    """Turns chats into prompts; `stops` are the strings with which a reply in this format ends."""
+
+    stops: Sequence[str]
+
+    def render(self, chat: Chat) -> str:
+        """The prompt that the model continues with the assistant's next reply."""
+        ...
+
+
+class PlainFormat:
+    """`User:` and `Assistant:` turns as text, for models without a chat template."""
+
+    stops: Sequence[str] = PLAIN_STOPS
+
+    def __init__(self, lm: LM) -> None:
+        self._foreign = special_tokens(lm)
+
+    def render(self, chat: Chat) -> str:
+        """The chat as a transcript that ends with the assistant's heading."""
+        return plain_transcript(_cleaned(chat, self._foreign))
+
+
+class TemplateFormat:
+    """The model's own chat template, applied by the host.
+
+    Where the template has no place for a system message, the host would drop it; here it opens the first user turn.
+
+    Raises:
+        ConfigError: The model has no chat template.
+    """
+
+    stops: Sequence[str] = ()
+
+    def __init__(self, lm: LM) -> None:
+        self._lm = lm
+        self._takes_system = _SYSTEM in self._probe({"role": "system", "content": _SYSTEM}, _turn(Role.USER, _USER))
+        if not self._takes_system:
+            logger.warning("The chat template takes no system message; it is put at the head of the first user turn.")
+        around = self._probe(_turn(Role.USER, _USER), _turn(Role.ASSISTANT, _ASSISTANT), _turn(Role.USER, _USER))
+        self._foreign = special_tokens(lm) | set(_MARKER.findall(around))
+
+    def render(self, chat: Chat) -> str:
+        """The chat as the template lays it out, with the head of the assistant's turn at the end."""
+        chat = _cleaned(chat, self._foreign)
+        turns = [_turn(message.role, message.content) for message in chat.messages]
+        if not self._takes_system:
+            turns[0] = _turn(Role.USER, f"{chat.system}\n\n{turns[0]['content']}")
+            return self._apply(turns)
+        return self._apply([{"role": "system", "content": chat.system}, *turns])
+
+    def _apply(self, turns: list[dict[str, str]]) -> str:
+        # A chat API gets a wrapper around JSON here, not a plain string; it must reach the API as it is.
+        prompt: str = self._lm.apply_chat_template(turns)
+        return prompt
+
+    def _probe(self, *turns: dict[str, str]) -> str:
+        try:
+            with muted("lm_eval.models.huggingface"):
+                return str(self._apply(list(turns)))
+        except jinja2.TemplateError:
+            return ""
+        except (ValueError, NotImplementedError) as error:
+            raise ConfigError(
+                f"--apply_chat_template was given, but the model has no usable chat template ({error}); leave the flag out "
+                "to talk in a plain transcript"
+            ) from error
+
+
+def special_tokens(lm: LM) -> set[str]:
+    """The strings that the model's tokenizer reads as control tokens wherever they stand; empty if it tells none."""
+    tokenizer: Any = getattr(lm, "tokenizer", None)
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    tokens = {token.content for token in added.values() if token.special} if isinstance(added, dict) else set()
+    return tokens | set(getattr(tokenizer, "all_special_tokens", ()))
+
+
+@contextmanager
+def muted(name: str) -> Iterator[None]:
+    """Keep a logger of the host quiet where what it warns of does not apply."""
+    logger_of_host = logging.getLogger(name)
+    level = logger_of_host.level
+    logger_of_host.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger_of_host.setLevel(level)
+
+
+def _cleaned(chat: Chat, foreign: set[str]) -> Chat:
+    messages = tuple(Message(message.role, break_tokens(message.content, foreign)) for message in chat.messages)
+    return Chat(break_tokens(chat.system, foreign), messages)
+
+
+def _turn(role: Role, content: str) -> dict[str, str]:
+    return {"role": role.value, "content": content}

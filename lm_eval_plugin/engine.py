@@ -1,0 +1,123 @@
+"""The loop that holds many dialogues at once, one batched call per model and round.
+
+A dialogue is a generator: it yields an `Ask`, is sent the `Reply` (or a `Failure`), and returns its `Transcript`. It
+never calls a model, so the same script runs against a language model, a scripted one or a person, and the driver alone
+decides what is batched with what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A prompt for a model that takes part as itself: its system message, then the conversation, oldest first."""
+
+    system: str
+    messages: tuple[Message, ...]
+
+
+Prompt = str | Chat
+"""What a model is shown: a finished text to continue, or a chat that the model's own format turns into one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request for one turn.
+
+    Args:
+        role: Which of the models is to speak.
+        history: The conversation so far, oldest first.
+        prompt: Turns a history into what the model is shown. It is called again with a shorter history when the whole
+            one does not fit into the model's window.
+    """
+
+    role: Role
+    history: tuple[Message, ...]
+    prompt: Callable[[tuple[Message, ...]], Prompt]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's turn; `trimmed` says that the model was shown less than the whole history."""
+
+    text: str
+    tokens: int | None = None
+    seconds: float | None = None
+    reasoning: str = ""
+    trimmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No turn could be had; the dialogue ends for this reason (`CONTEXT` or `MODEL_ERROR`)."""
+
+    stop_reason: StopReason
+
+
+Dialogue = Generator[Ask, Reply | Failure, Transcript]
+
+
+class ChatModel(Protocol):
+    """Whoever can take a turn in many dialogues at once."""
+
+    def reply(self, asks: Sequence[Ask]) -> Sequence[Reply | Failure]:
+        """Answer B asks of B dialogues with B replies, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a set of dialogues has come, after a round."""
+
+    finished: int
+    active: int
+    rounds: int
+
+
+def converse(
+    dialogues: Iterable[Dialogue],
+    models: Mapping[Role, ChatModel],
+    on_round: Callable[[Progress], None] | None = None,
+) -> list[Transcript]:
+    """Run all dialogues to their end; in a round every model is called once, with all the asks that wait for it.
+
+    Args:
+        dialogues: Fresh generators, one per dialogue.
+        models: Who speaks for which role; a role that no dialogue asks for may be absent.
+        on_round: Told about the progress after every round.
+
+    Returns:
+        The transcripts, in the order of the dialogues.
+    """
+    running = list(dialogues)
+    transcripts: dict[int, Transcript] = {}
+    pending: dict[int, Ask] = {}
+
+    def advance(index: int, reply: Reply | Failure | None) -> None:
+        try:
+            # A generator that has not started yet accepts None alone, which is what the first call sends.
+            pending[index] = running[index].send(reply)  # type: ignore[arg-type]
+        except StopIteration as end:
+            transcripts[index] = end.value
+            pending.pop(index, None)
+
+    for index in range(len(running)):
+        advance(index, None)
+    rounds = 0
+    while pending:
+        for role in Role:
+            waiting = [index for index, ask in pending.items() if ask.role is role]
+            if waiting:
+                replies = models[role].reply([pending[index] for index in waiting])
+                for index, reply in zip(waiting, replies, strict=True):
+                    advance(index, reply)
+        rounds += 1
+        if on_round is not None:
+            on_round(Progress(finished=len(transcripts), active=len(pending), rounds=rounds))
+    return [transcripts[index] for index in range(len(running))]

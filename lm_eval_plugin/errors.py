@@ -1,0 +1,29 @@
+"""The errors that this package raises, and the policy behind them.
+
+    ChatbenchError
+    ├── ConfigError      what the user asked for cannot be done: a key, a value, a data set, a flag
+    ├── ModelError       a language model cannot be loaded or used as asked
+    └── SimulatorError   the simulated user's model, adapter or window does not fit the task
+
+An error says what is wrong, where (task, question, key), and what to do next, and it comes before time is spent.
+
+What goes wrong inside one dialogue is data, not an exception: a missing reply, a full context window or an answer that
+is no letter ends that dialogue with a `StopReason` and every other dialogue goes on. Anything else is a bug and is
+left to propagate.
+"""
+
+
+class ChatbenchError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(ChatbenchError):
+    """The configuration, the data set or a command-line flag is wrong; nothing has been run."""
+
+
+class ModelError(ChatbenchError):
+    """A language model cannot be loaded or used as asked."""
+
+
+class SimulatorError(ChatbenchError):
+    """The simulated user's model does not fit its adapter or the task."""

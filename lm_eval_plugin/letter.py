@@ -1,0 +1,25 @@
+"""The letter-only static score: the model generates the letter of an option, and nothing else counts.
+
+Source: ChatBench, AI-alone methods (letter-only, zero-shot and few-shot); interactive-eval @ a90f773: at most 10 tokens,
+the first character of the stripped reply must be one of the letters, else the reply is invalid and wrong. Deviations: the
+prompt is that of the host's task with an instruction of this project, generation is greedy where the paper samples at
+0.7, and a word that begins with a letter (`Because`) names none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from lm_eval_plugin.question import Question
+
+LETTER_INSTRUCTION = "Reply with the letter of the right option and nothing else."
+
+LETTER_GENERATION: dict[str, Any] = {"until": [], "max_gen_toks": 10, "do_sample": False, "temperature": 0.0}
+"""How the letter is generated, as the host's `generate_until` takes it."""
+
+
+def read_letter(reply: str, question: Question) -> str | None:
+    """The letter that a reply begins with; None if it begins with none of the question's letters."""
+    match = re.match(r"([A-Z])(?!\w)", reply.strip())
+    return match[1] if match and match[1] in question.letters else None

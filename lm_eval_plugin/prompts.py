@@ -1,0 +1,64 @@
+"""Turning a conversation into the text that a model continues, with foreign text kept from posing as structure.
+
+What a participant said is data. Before it goes into a prompt, whatever in it could pass for the prompt's own structure
+(a role heading at the start of a line, a marker, one of the tokenizer's special tokens) is broken up by a space, so it
+stays readable and means nothing. The transcript keeps the words as they were said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from lm_eval_plugin.engine import Chat
+from lm_eval_plugin.transcript import Role
+
+PLAIN_ROLES = {Role.USER: "User:", Role.ASSISTANT: "Assistant:"}
+"""The headings of a plain transcript, for models without a chat template."""
+
+PLAIN_STOPS = ("\nUser:", "\nAssistant:", "\nSystem:")
+"""Where a reply in a plain transcript ends: the model would go on in another role's name."""
+
+_PLAIN_HEADINGS = ("User:", "Assistant:", "System:")
+
+
+def plain_transcript(chat: Chat) -> str:
+    """The chat as text for a base model, ending with the assistant's heading, which the model continues."""
+    turns = [
+        f"{PLAIN_ROLES[message.role]} {indent_headings(message.content, _PLAIN_HEADINGS)}" for message in chat.messages
+    ]
+    return "\n\n".join([chat.system, *turns, PLAIN_ROLES[Role.ASSISTANT]])
+
+
+def indent_headings(text: str, headings: Iterable[str]) -> str:
+    """Put a space before every line of the text that begins with one of the headings."""
+    shape = "|".join(re.escape(heading) for heading in headings)
+    return re.sub(rf"^(?=[ \t]*(?:{shape}))", " ", text, flags=re.MULTILINE)
+
+
+def break_tokens(text: str, tokens: Iterable[str]) -> str:
+    """Put a space behind the first character of every occurrence of one of the tokens, until none is left."""
+    for token in sorted({token for token in tokens if len(token.strip()) > 1}, key=len, reverse=True):
+        while token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+_REASONING = re.compile(
+    r"<(?P<tag>think|thinking|reasoning|thought)>(?P<inside>.*?)(?:</(?P=tag)>|\Z)", re.DOTALL | re.IGNORECASE
+)
+_REASONING_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """Part a reply into what the other side sees and the reasoning blocks that it does not.
+
+    A block that is not closed runs to the end of the reply; a closing tag without an opening one, as templates leave it
+    that open the block themselves, ends a block that began with the reply.
+
+    Returns:
+        The visible text and the reasoning, both stripped.
+    """
+    reasoning = [match["inside"].strip() for match in _REASONING.finditer(text)]
+    *unopened, visible = _REASONING_END.split(_REASONING.sub("", text))
+    return visible.strip(), "\n\n".join(part for part in [*(piece.strip() for piece in unopened), *reasoning] if part)

@@ -1,0 +1,166 @@
+"""Loading a causal language model with quantized weights and a LoRA adapter, as a model of the host.
+
+The host cannot: with transformers 5 `load_in_8bit` is gone and `HFLM` refuses a `quantization_config`. So base, adapter
+and tokenizer are loaded here and the finished model is handed to `HFLM`, which also keeps it on this process alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from lm_eval.models.utils_hf import get_dtype
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from lm_eval_plugin.chat_format import muted
+from lm_eval_plugin.errors import ModelError, SimulatorError
+from lm_eval_plugin.local_path import local_or_hub
+
+logger = logging.getLogger(__name__)
+
+_NO_BITSANDBYTES = "use another machine or set the simulator's quantization: none"
+_GET_WEIGHTS = (
+    "Check the name; for a gated model accept its licence on its page and log in with `hf auth login`; without a network "
+    "give local folders as base and adapter, or use the simulator 'demo' or 'scripted'."
+)
+
+
+def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
+    """Load a model for text generation.
+
+    Args:
+        model_args: As the host's `hf` backend spells them: `pretrained`, `peft`, `revision`, `tokenizer`, `dtype`,
+            `device`, `max_length`, `batch_size`, `trust_remote_code`, `add_bos_token`, `prefix_token_id`; anything else
+            goes to `from_pretrained`. `adapter_revision` is the adapter's own revision. `max_length` is an upper bound:
+            a window that the model does not have is not used.
+        quantization: `8bit`, `nf4` or `none`.
+
+    Raises:
+        ModelError: The weights cannot be had, or cannot be quantized here.
+        SimulatorError: The adapter does not belong to the base.
+    """
+    args = dict(model_args)
+    pretrained, peft = local_or_hub(args.pop("pretrained")), args.pop("peft", None)
+    revision = args.pop("revision", "main")
+    source = {"revision": revision, "trust_remote_code": args.pop("trust_remote_code", False)}
+    tokenizer = _load_tokenizer(args.pop("tokenizer", None) or pretrained, source)
+    host_args = {key: args.pop(key) for key in ("add_bos_token", "prefix_token_id", "batch_size") if key in args}
+    max_length, adapter_revision = args.pop("max_length", None), args.pop("adapter_revision", "main")
+    model = _load_base(pretrained, quantization, source, args)
+    if peft:
+        model = _with_adapter(model, pretrained, local_or_hub(peft), adapter_revision)
+    with muted("lm_eval.models.huggingface"):
+        lm = HFLM(pretrained=model, tokenizer=tokenizer, **host_args)
+    if max_length is not None and max_length < lm.max_length:
+        lm._max_length = max_length  # noqa: SLF001  # it is read from the model where none is given
+    return lm
+
+
+def default_device() -> str:
+    """The accelerator that belongs to this process, else the CPU."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+
+
+def _load_tokenizer(name: str, source: Mapping[str, Any]) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(local_or_hub(name), **source)
+    except OSError as error:
+        raise ModelError(f"the tokenizer {name!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], args: dict[str, Any]) -> PreTrainedModel:
+    device = args.pop("device", None) or default_device()
+    device_map = args.pop("device_map", {"": device})
+    dtype = args.pop("dtype", "auto")
+    if quantization != "none" and dtype == "auto" and not device.startswith("cuda"):
+        # Only embeddings and norms are left unquantized; in half precision their CPU results depend on the batch.
+        dtype = "float32"
+    config = _bitsandbytes(quantization, offload=device_map == "auto" and torch.cuda.is_available())
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            pretrained,
+            quantization_config=config,
+            device_map=device_map,
+            dtype=get_dtype(dtype),
+            use_safetensors=True,
+            **source,
+            **args,
+        )
+    except OSError as error:
+        raise ModelError(f"the model {pretrained!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+    except (ImportError, RuntimeError) as error:
+        if config is None:
+            raise
+        raise ModelError(
+            f"the model {pretrained!r} cannot be loaded in {quantization} here ({error}); {_NO_BITSANDBYTES}"
+        ) from error
+    if config is not None and not quantized_layers(model):
+        raise ModelError(f"{pretrained!r} was loaded, but none of its layers is {quantization}; {_NO_BITSANDBYTES}")
+    return model
+
+
+def _bitsandbytes(quantization: str, *, offload: bool) -> BitsAndBytesConfig | None:
+    if quantization == "none":
+        return None
+    # Its logger warns on every product that inputs are cast to half precision, which is what 8 bit means.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    if quantization == "nf4":
+        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    # With a CPU device map this flag would silently leave every layer unquantized.
+    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_enable_fp32_cpu_offload=offload)
+
+
+def quantized_layers(model: torch.nn.Module) -> int:
+    """How many layers of a model hold quantized weights."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+
+    return sum(isinstance(module, (Linear4bit, Linear8bitLt)) for module in model.modules())
+
+
+def _with_adapter(model: PreTrainedModel, pretrained: str, peft: str, revision: str) -> PreTrainedModel:
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+    from peft.utils.save_and_load import load_peft_weights
+
+    try:
+        declared = PeftConfig.from_pretrained(peft, revision=revision).base_model_name_or_path
+        _check_declared_base(pretrained, peft, declared)
+        adapted: Any = PeftModel.from_pretrained(model, peft, revision=revision)
+        saved = load_peft_weights(peft, device="cpu", revision=revision)
+    except OSError as error:
+        raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+    except (ValueError, RuntimeError) as error:
+        raise SimulatorError(
+            f"the adapter {peft!r} does not fit the base {pretrained!r} ({str(error).splitlines()[0]}); "
+            f"it was trained on {declared!r}: give that base"
+        ) from error
+    unused = saved.keys() ^ get_peft_model_state_dict(adapted).keys()
+    if unused:
+        raise SimulatorError(
+            f"the adapter {peft!r} does not fit the base {pretrained!r}: {len(unused)} of its tensors have no counterpart "
+            f"(such as {min(unused)}); it was trained on {declared!r}: give that base"
+        )
+    fitted: PreTrainedModel = adapted.eval()
+    return fitted
+
+
+def _check_declared_base(pretrained: str, peft: str, declared: str | None) -> None:
+    """Adapters of different bases can have equal shapes, so two different hub names are an error by themselves."""
+    if not declared or declared.lower() == pretrained.lower():
+        return
+    both_on_hub = not Path(pretrained).exists() and not Path(declared).is_absolute()
+    if both_on_hub:
+        raise SimulatorError(f"the adapter {peft!r} was trained on {declared!r}, not on {pretrained!r}: give that base")
+    logger.info("The adapter %s names %s as its base; it is put on %s.", peft, declared, pretrained)

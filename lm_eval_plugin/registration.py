@@ -1,0 +1,120 @@
+"""Everything that this package attaches to the host, in one place.
+
+- `TaskManager()` also indexes `chatbench_tasks/`, and checks the `dialogue` block of `--metadata` before a model loads.
+- The model alias `chatbench-demo`.
+- The request type `converse_until` of every `LM`.
+- A backend without log-likelihoods is told what to set instead.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import inspect
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from lm_eval_plugin.errors import ConfigError
+
+MODEL_ALIASES = {"chatbench-demo": "lm_eval_plugin.demo.model:DemoAssistant"}
+"""Model types that are added to the host, by the object that implements them."""
+
+
+def tasks_folder() -> Path:
+    """The folder of this package's tasks; the host takes it as `--include_path`, too."""
+    spec = importlib.util.find_spec("chatbench_tasks")
+    if spec is None or spec.origin is None:
+        raise ConfigError("the package chatbench_tasks is missing; install chatbench-lm-eval again")
+    return Path(spec.origin).parent
+
+
+def register(manager: ModuleType) -> None:
+    """Add tasks and models to a host whose module `lm_eval.tasks.manager` has just been loaded."""
+    add_tasks(manager, tasks_folder())
+    check_metadata_early(manager)
+    register_models()
+
+
+def add_tasks(manager: ModuleType, folder: Path) -> None:
+    """Have the host's `TaskManager` index a folder whenever it indexes its own tasks.
+
+    A host that comes to the folder by itself, through the entry point group `lm_eval.tasks` or `--include_path`, is left
+    to it.
+    """
+    defaults, folder = Path(str(manager.__file__)).parent, folder.resolve()
+
+    class TaskIndex(manager.TaskIndex):  # type: ignore[name-defined,misc]
+        """The host's index of task files, with one more folder behind the host's own."""
+
+        @staticmethod
+        def build(paths: Iterable[Path], **options: Any) -> Any:
+            """Index the folders; those that come later override those before."""
+            folders = [Path(path) for path in paths]
+            found_by_host = any(path.resolve() in (folder, *folder.parents) for path in folders)
+            if defaults in folders and not found_by_host:
+                folders.insert(folders.index(defaults) + 1, folder)
+            return super(TaskIndex, TaskIndex).build(folders, **options)
+
+    manager.TaskIndex = TaskIndex  # type: ignore[attr-defined]
+
+
+def check_metadata_early(manager: ModuleType) -> None:
+    """Have `TaskManager` check `metadata["dialogue"]`, which the host builds before it loads any model."""
+    build = manager.TaskManager.__init__
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def checked(*args: Any, **kwargs: Any) -> None:
+        metadata = signature.bind(*args, **kwargs).arguments.get("metadata")
+        if metadata and "dialogue" in metadata:
+            from lm_eval_plugin.configuration import check_override
+
+            check_override(metadata["dialogue"])
+        build(*args, **kwargs)
+
+    manager.TaskManager.__init__ = checked
+
+
+def register_models() -> None:
+    """Add the model aliases to the host's registry, as names that are imported when they are used."""
+    import lm_eval.models  # noqa: F401  # The host fills its registry here, and only if it finds it empty.
+    from lm_eval.api.registry import model_registry
+
+    for alias, target in MODEL_ALIASES.items():
+        if alias not in model_registry:
+            model_registry.register(alias, target=target)
+
+
+def attach_dialogues() -> None:
+    """Make `converse_until` a request type of the host; doing it twice does nothing."""
+    from lm_eval import evaluator
+    from lm_eval.api.model import LM
+
+    from lm_eval_plugin.conversations import converse_until
+
+    if not hasattr(LM, "converse_until"):
+        LM.converse_until = converse_until
+        evaluator.evaluate = _explaining_missing_loglikelihoods(evaluator.evaluate)
+
+
+def _explaining_missing_loglikelihoods(evaluate: Any) -> Any:
+    signature = inspect.signature(evaluate)
+
+    @functools.wraps(evaluate)
+    def explaining(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return evaluate(*args, **kwargs)
+        except NotImplementedError as error:
+            tasks = signature.bind(*args, **kwargs).arguments["task_dict"].get("tasks", {})
+            scored = [name for name, task in tasks.items() if "loglikelihood" in getattr(task, "static_scores", ())]
+            if not scored:
+                raise
+            raise ConfigError(
+                f"the model's backend has no log-likelihoods, by which {scored[0]} scores statically ({error}). "
+                """Add --metadata '{"dialogue": {"static": "letter"}}' to score one generated letter, """
+                "or static: none for no static score"
+            ) from error
+
+    return explaining

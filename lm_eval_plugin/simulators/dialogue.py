@@ -1,0 +1,98 @@
+"""One dialogue between a simulated user and the assistant, as a generator that the engine drives.
+
+The loop is the protocol of the ChatBench paper: the user speaks, the assistant replies, until the user accepts an
+answer; when the user's turns are used up, one last ask demands the answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Protocol
+
+from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Reply
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the user did with its turn.
+
+    Args:
+        message: What it said; None if it had nothing to say, which ends the dialogue.
+        answer: Its final answer, if the message is one.
+        trimmed: Whether the user's model was shown less than the whole conversation.
+    """
+
+    message: Message | None
+    answer: FinalAnswer | None = None
+    trimmed: bool = False
+
+
+class Simulator(Protocol):
+    """A user policy: how a person would take the next turn."""
+
+    @property
+    def label(self) -> str:
+        """Names the policy and its model in transcripts and reports."""
+        ...
+
+    def turn(
+        self, question: Question, history: tuple[Message, ...], *, forced: bool, rng: random.Random
+    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+        """Take one turn, asking the user's model as often as needed (not at all, for a policy without one).
+
+        Args:
+            question: What the user wants answered; it does not hold the right answer.
+            history: The conversation so far, empty before the first turn.
+            forced: The user's turns are used up and it must answer now.
+            rng: The dialogue's own source of chance.
+        """
+        ...
+
+
+def dialogue(
+    question: Question, simulator: Simulator, *, assistant_system: str, max_turns: int, repeat: int, seed: int
+) -> Dialogue:
+    """The script of one dialogue.
+
+    Args:
+        question: The question that the user brings.
+        simulator: The user.
+        assistant_system: The assistant's system message.
+        max_turns: How often the assistant is asked at most, from 1; after that the user is forced to answer once.
+        repeat: Which of the question's dialogues this is, from 0.
+        seed: Seeds the user's own choices.
+
+    Source: ChatBench, section on user simulation; interactive-eval @ a90f773.
+    """
+    rng = random.Random(seed)
+    history: tuple[Message, ...] = ()
+    turns, trimmed = 0, False
+
+    def end(stop_reason: StopReason, answer: str | None = None) -> Transcript:
+        return Transcript(question.id, simulator.label, repeat, seed, history, answer, stop_reason, trimmed)
+
+    while True:
+        forced = turns == max_turns
+        turn = yield from simulator.turn(question, history, forced=forced, rng=rng)
+        if isinstance(turn, Failure):
+            return end(turn.stop_reason)
+        trimmed = trimmed or turn.trimmed
+        if turn.message is not None:
+            history += (turn.message,)
+        if turn.answer is not None:
+            if turn.answer.letter is None:
+                return end(StopReason.INVALID)
+            return end(StopReason.FORCED if forced else StopReason.ANSWERED, turn.answer.letter)
+        if forced or turn.message is None:
+            return end(StopReason.NO_ANSWER)
+        reply = yield Ask(Role.ASSISTANT, history, lambda shown: Chat(assistant_system, shown))
+        if isinstance(reply, Failure):
+            return end(reply.stop_reason)
+        trimmed = trimmed or reply.trimmed
+        history += (Message(Role.ASSISTANT, reply.text, reply.tokens, reply.seconds, reply.reasoning),)
+        turns += 1

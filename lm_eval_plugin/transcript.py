@@ -1,0 +1,145 @@
+"""The record of a dialogue: what was said, what the user answered and why it ended.
+
+A transcript is the response that the host stores with a sample, and every measure is computed from it. As JSON:
+
+    {"version": 1, "question_id": "chatbench_demo-5f0c2a91d3", "simulator": "demo", "repeat": 0, "seed": 2714063398,
+     "messages": [{"role": "user", "content": "What is 7 x 8?", "tokens": 8, "seconds": 0.41},
+                  {"role": "assistant", "content": "It is 56, so B.", "tokens": 9, "seconds": 0.38},
+                  {"role": "user", "content": "Answer: B", "tokens": 3, "seconds": 0.2}],
+     "answer": "B", "stop_reason": "answered", "context_trimmed": false}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+VERSION = 1
+"""Version of the JSON form; a reader refuses a version that it does not know."""
+
+
+class Role(str, Enum):
+    """Who speaks: the person, simulated or real, or the model under test."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class StopReason(str, Enum):
+    """Why a dialogue ended.
+
+    ANSWERED: the user accepted one of the question's letters by itself.
+    FORCED: the user named one of the letters only after its turns were used up.
+    INVALID: the user gave an answer that is not one of the question's letters.
+    NO_ANSWER: the user gave no answer, though it was forced or had nothing left to say.
+    CONTEXT: the conversation no longer fitted into a model's window, even trimmed.
+    MODEL_ERROR: a model returned no reply; the dialogue is not scored.
+    """
+
+    ANSWERED = "answered"
+    FORCED = "forced"
+    INVALID = "invalid"
+    NO_ANSWER = "no_answer"
+    CONTEXT = "context"
+    MODEL_ERROR = "model_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of one speaker.
+
+    Args:
+        role: Who said it.
+        content: What the other side sees, exactly as it was said.
+        tokens: Length of the content in the tokens of the model that said it; None where that is not known.
+        seconds: Wall time of the batched call that produced it; None for a speaker without a model.
+        reasoning: What the model thought before it spoke, seen by nobody else; empty if it showed nothing.
+    """
+
+    role: Role
+    content: str
+    tokens: int | None = None
+    seconds: float | None = None
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A finished dialogue.
+
+    Args:
+        question_id: The question that it is about.
+        simulator: Label of the simulated user; scores under different labels are not comparable.
+        repeat: Which of the question's dialogues this is, from 0.
+        seed: Seed of the dialogue's own random choices.
+        messages: What was said, user first; the user's last message holds its answer, if it gave one.
+        answer: The accepted letter, or None.
+        stop_reason: Why the dialogue ended.
+        context_trimmed: Whether a model was at some point shown less than the whole conversation.
+    """
+
+    question_id: str
+    simulator: str
+    repeat: int
+    seed: int
+    messages: tuple[Message, ...]
+    answer: str | None
+    stop_reason: StopReason
+    context_trimmed: bool = False
+
+    def to_json(self) -> str:
+        """The transcript as one line of JSON."""
+        return json.dumps(
+            {
+                "version": VERSION,
+                "question_id": self.question_id,
+                "simulator": self.simulator,
+                "repeat": self.repeat,
+                "seed": self.seed,
+                "messages": [_message_fields(message) for message in self.messages],
+                "answer": self.answer,
+                "stop_reason": self.stop_reason.value,
+                "context_trimmed": self.context_trimmed,
+            },
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Transcript:
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ValueError: The text is not a transcript of a version that this code knows.
+        """
+        fields: dict[str, Any] = json.loads(text)
+        if not isinstance(fields, dict) or fields.get("version") != VERSION:
+            raise ValueError(
+                f"not a transcript of version {VERSION}: {text[:80]!r}; read it with the release that wrote it"
+            )
+        try:
+            return cls(
+                question_id=fields["question_id"],
+                simulator=fields["simulator"],
+                repeat=fields["repeat"],
+                seed=fields["seed"],
+                messages=tuple(Message(**{**entry, "role": Role(entry["role"])}) for entry in fields["messages"]),
+                answer=fields["answer"],
+                stop_reason=StopReason(fields["stop_reason"]),
+                context_trimmed=fields["context_trimmed"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a transcript lacks or misnames a field: {error}") from error
+
+
+def _message_fields(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "role": message.role.value,
+        "content": message.content,
+        "tokens": message.tokens,
+        "seconds": message.seconds,
+    }
+    if message.reasoning:
+        fields["reasoning"] = message.reasoning
+    return fields
