@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import datasets
 import lm_eval.tasks
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import apply_template
@@ -36,6 +38,9 @@ def host_config(config: Mapping[str, Any], dialogue: DialogueConfig, where: str)
     if dialogue.dataset is not None:
         own["dataset_path"] = _dataset_path(dialogue.dataset, metadata, where)
         own.pop("dataset_kwargs", None)
+    folder = Path(str(own.get("dataset_path")))
+    if folder.is_dir():
+        own["dataset_kwargs"] = {"cache_dir": _cache_of(folder), **(own.get("dataset_kwargs") or {})}
     return own
 
 
@@ -50,6 +55,19 @@ def _included(own: Mapping[str, Any], include: str, where: str) -> dict[str, Any
     inherited = {key: value for key, value in load_yaml(path).items() if key not in _NOT_INHERITED}
     metadata = {**(inherited.get("metadata") or {}), **(own.get("metadata") or {})}
     return {**inherited, **own, "metadata": metadata}
+
+
+def _cache_of(folder: Path) -> str:
+    """A cache of its own for every state of a local data set.
+
+    The cache of `datasets` 5.2 knows a folder by its last name alone: another folder of that name, or the same one with
+    other rows, would get the rows that were loaded first.
+    """
+    state = hashlib.sha256(str(folder.resolve()).encode())
+    for file in sorted(folder.rglob("*")):
+        status = file.stat()
+        state.update(f"{file.relative_to(folder)}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return str(Path(datasets.config.HF_DATASETS_CACHE) / "chatbench" / state.hexdigest()[:16])
 
 
 def _dataset_path(dataset: str, metadata: Mapping[str, Any], where: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -62,7 +63,10 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             raise ConfigError(f"--metadata: dialogue is {override!r}; it must be a mapping, such as {{'max_turns': 6}}")
         self.dialogue = read_dialogue_block(merge_blocks(config.get("dialogue") or {}, override), self._where)
         self._prompting: dict[str, Any] = {}
-        super().__init__(config=host_config(config, self.dialogue, self._where))
+        try:
+            super().__init__(config=host_config(config, self.dialogue, self._where))
+        except (KeyError, IndexError, jinja2.UndefinedError) as error:
+            raise ConfigError(f"{self._where}: its data set does not hold what the task reads: {error}") from error
         self._check_kind()
         self._check_rows()
         self._use_gen_kwargs(self.dialogue)
@@ -84,11 +88,12 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         try:
             super().download(dataset_kwargs, **kwargs)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            reason = f"{error} {error.__cause__ or ''}".strip()
             raise ConfigError(
-                f"{what}, configuration {self.DATASET_NAME!r}, cannot be loaded: {error}\nGive a local folder in the "
+                f"{what}, configuration {self.DATASET_NAME!r}, cannot be loaded: {reason}\nGive a local folder in the "
                 """layout of cais/mmlu with --metadata '{"dialogue": {"dataset": FOLDER}}', or check name and network"""
             ) from error
-        if self.dialogue.dataset is not None:
+        if self.dialogue.dataset is not None and self.config.doc_to_target == "answer":
             splits = [split for split in (self.config.test_split, self.config.fewshot_split) if split]
             check_mmlu_layout(self.dataset, splits, what)
 
@@ -194,19 +199,29 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if self.dialogue.stem is None and isinstance(stem, str):
             stem = stem.strip().removesuffix("Answer:").removeprefix("Question:").strip()
         digest = hashlib.sha256(json.dumps([stem, choices]).encode()).hexdigest()[:10]
+        shown = [choices[place] for place in self._order(digest, len(choices))]
         subject = self.DATASET_NAME or self.config.task
-        return Question(f"{self.config.task}-{digest}", subject, stem, tuple(choices))
+        return Question(f"{self.config.task}-{digest}", subject, stem, tuple(shown))
 
     def gold_letters(self, doc: dict[str, Any]) -> frozenset[str]:
-        """The letters of the right options.
+        """The letters of the right options, as the question shows them.
 
         Raises:
             ValueError: The document's target is none of its options.
         """
         target = self.doc_to_target(doc)
-        targets = target if isinstance(target, list) else [target]
         question = self.question(doc)
-        return frozenset(_gold_letter(entry, question) for entry in targets)
+        options = list(question.letters) if self.config.doc_to_choice is None else self.doc_to_choice(doc)
+        places = [_place(entry, options) for entry in (target if isinstance(target, list) else [target])]
+        order = self._order(question.id.rpartition("-")[2], len(question.choices))
+        return frozenset(question.letters[order.index(place)] for place in places)
+
+    def _order(self, digest: str, options: int) -> list[int]:
+        """The data set's places of the options in the order in which a question shows them."""
+        order = list(range(options))
+        if self.dialogue.shuffle_choices:
+            random.Random(digest).shuffle(order)
+        return order
 
     def _letter_context(self, doc: dict[str, Any]) -> str:
         """The host's prompt of a document, with the instruction to reply with a letter."""
@@ -272,10 +287,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 )
 
     def _check_rows(self) -> None:
+        golds = set()
         for number, doc in enumerate(self.task_docs):
             try:
                 question = self.question(doc)
-                self.gold_letters(doc)
+                golds.add(self.gold_letters(doc))
             except _BAD_ROW as error:
                 raise ConfigError(f"{self._where}, row {number} of its documents: {error}") from error
             if question.choices == tuple(question.letters):
@@ -283,17 +299,23 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                     f"{self._where}, row {number}: the options are the bare letters {', '.join(question.choices)}; name the column "
                     "of their texts in dialogue: choices:"
                 )
+        if len(golds) == 1 and len(self.task_docs) > 1:
+            logger.warning(
+                "%s: the right option is %s in every question, which a model that likes that letter profits from; "
+                "consider dialogue: shuffle_choices: true",
+                self._where,
+                " or ".join(*golds),
+            )
 
 
 def _is_dialogue(request: Instance) -> bool:
     return bool(request.request_type == "converse_until")
 
 
-def _gold_letter(target: object, question: Question) -> str:
-    if isinstance(target, int) and 0 <= target < len(question.choices):
-        return question.letters[target]
-    if target in question.choices:
-        return question.letters[question.choices.index(str(target))]
-    if isinstance(target, str) and len(target) == 1 and target in question.letters:
+def _place(target: object, options: Sequence[str]) -> int:
+    """The place of a right option in the data set, from 0; the target is that place, or the option as the task has it."""
+    if isinstance(target, int) and 0 <= target < len(options):
         return target
-    raise ValueError(f"the target {target!r} is none of the options {', '.join(question.letters)}")
+    if isinstance(target, str) and target in options:
+        return options.index(target)
+    raise ValueError(f"the target {target!r} is none of the options {', '.join(map(str, options))}")

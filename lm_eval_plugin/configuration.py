@@ -83,9 +83,11 @@ class DialogueConfig(_Strict):
         repeats: Dialogues held per question; the paper holds 10.
         static: The static scores that stand beside the interactive one: `loglikelihood` (the host's own), `letter` (one
             generated letter, for backends without log-likelihoods), or `none`. The first listed is `acc_static`.
-        dataset: A hub id or a local folder in the layout of cais/mmlu, instead of the task's own data set.
+        dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
         stem: Column or template of the question without its options; by default the task's `doc_to_text`.
         choices: Column of the option texts; by default the task's `doc_to_choice`.
+        shuffle_choices: Whether the dialogues have the options in an order of their own, drawn from the question's text;
+            for data sets that put the right option in one place.
         include: A task file of the host that this one is made of, relative to the host's task folder; a template over
             the task's own keys.
     """
@@ -98,6 +100,7 @@ class DialogueConfig(_Strict):
     dataset: str | None = None
     stem: str | None = None
     choices: str | None = None
+    shuffle_choices: bool = False
     include: str | None = None
 
     @model_validator(mode="after")

@@ -176,8 +176,9 @@ def serving(lm: LM, batch_size: int | None = None) -> Iterator[int]:
 
 
 def _prompts_at_once(lm: LM) -> int:
-    sizes = (getattr(lm, "_concurrent", 1), getattr(lm, "batch_size", 1))
-    return max(size for size in (1, *sizes) if isinstance(size, int))
+    """The requests that an API has under way at once, or the batch size; for a backend that schedules by itself, 16."""
+    size, concurrent = getattr(lm, "batch_size", 1), getattr(lm, "_concurrent", 1)
+    return max(concurrent, size if isinstance(size, int) else 16)
 
 
 def _window(lm: LM) -> int | None:

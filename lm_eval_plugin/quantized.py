@@ -41,9 +41,9 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
 
     Args:
         model_args: As the host's `hf` backend spells them: `pretrained`, `peft`, `revision`, `tokenizer`, `dtype`,
-            `device`, `max_length`, `batch_size`, `trust_remote_code`, `add_bos_token`, `prefix_token_id`; anything else
-            goes to `from_pretrained`. `adapter_revision` is the adapter's own revision. `max_length` is an upper bound:
-            a window that the model does not have is not used.
+            `device`, `batch_size`, `trust_remote_code`, `add_bos_token`, `prefix_token_id`; `max_length` is an upper bound,
+            so a window that the model does not have is not used. `adapter_revision` is the adapter's own revision. What
+            begins with `llm_int8_` or `bnb_4bit_` goes to bitsandbytes, anything else to `from_pretrained`.
         quantization: `8bit`, `nf4` or `none`.
 
     Raises:
@@ -88,7 +88,8 @@ def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], ar
     if quantization != "none" and dtype == "auto" and not device.startswith("cuda"):
         # Only embeddings and norms are left unquantized; in half precision their CPU results depend on the batch.
         dtype = "float32"
-    config = _bitsandbytes(quantization, offload=device_map == "auto" and torch.cuda.is_available())
+    options = {key: args.pop(key) for key in list(args) if key.startswith(("llm_int8_", "bnb_4bit_"))}
+    config = _bitsandbytes(quantization, options, offload=device_map == "auto" and torch.cuda.is_available())
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             pretrained,
@@ -112,15 +113,15 @@ def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], ar
     return model
 
 
-def _bitsandbytes(quantization: str, *, offload: bool) -> BitsAndBytesConfig | None:
+def _bitsandbytes(quantization: str, options: Mapping[str, Any], *, offload: bool) -> BitsAndBytesConfig | None:
     if quantization == "none":
         return None
     # Its logger warns on every product that inputs are cast to half precision, which is what 8 bit means.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     if quantization == "nf4":
-        return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+        return BitsAndBytesConfig(load_in_4bit=True, **{"bnb_4bit_quant_type": "nf4", **options})
     # With a CPU device map this flag would silently leave every layer unquantized.
-    return BitsAndBytesConfig(load_in_8bit=True, llm_int8_enable_fp32_cpu_offload=offload)
+    return BitsAndBytesConfig(load_in_8bit=True, **{"llm_int8_enable_fp32_cpu_offload": offload, **options})
 
 
 def quantized_layers(model: torch.nn.Module) -> int:

@@ -59,16 +59,26 @@ def tokenizer(*, chat_template: str | None = None, add_bos: bool = True) -> PreT
     return made
 
 
-def save_model(folder: Path, kind: str = "llama", *, window: int = 1024, seed: int = 0, **options) -> Path:
-    """Save a model of 2 layers and its tokenizer; `options` go to `tokenizer`."""
+def save_model(
+    folder: Path, kind: str = "llama", *, window: int = 1024, layers: int = 2, spread: float = 0.3, **options
+) -> Path:
+    """Save a model and its tokenizer.
+
+    Args:
+        folder: Where to.
+        kind: `llama` (with grouped queries), `mistral` (with a sliding window too) or `gpt2`.
+        window: Longest input, in tokens.
+        layers: How many.
+        spread: Standard deviation of the weights; the larger it is, the further greedy choices are from a tie.
+        options: Go to `tokenizer`.
+    """
     words = tokenizer(**options)
-    torch.manual_seed(seed)
-    model = _model(kind, len(words), window)
+    torch.manual_seed(0)
+    model = _model(kind, len(words), window, layers)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:
-                # Wide enough apart that greedy choices have no near-ties.
-                parameter.normal_(0, 0.3)
+                parameter.normal_(0, spread)
     model.generation_config.eos_token_id = words.eos_token_id
     model.save_pretrained(folder)
     words.save_pretrained(folder)
@@ -78,9 +88,15 @@ def save_model(folder: Path, kind: str = "llama", *, window: int = 1024, seed: i
 def save_adapter(base: PreTrainedModel, folder: Path, *, targets: list[str], seed: int = 1) -> Path:
     """Save a LoRA adapter with the published shape (r 8, alpha 32, dropout 0.05) and weights that matter."""
     torch.manual_seed(seed)
-    adapted = get_peft_model(
-        base, LoraConfig(r=8, lora_alpha=32, lora_dropout=0.05, target_modules=targets, task_type="CAUSAL_LM")
+    published = LoraConfig(
+        r=8,
+        lora_alpha=32,
+        lora_dropout=0.05,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+        fan_in_fan_out=targets == ADAPTER_TARGETS["gpt2"],
     )
+    adapted = get_peft_model(base, published)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
@@ -92,12 +108,12 @@ def save_adapter(base: PreTrainedModel, folder: Path, *, targets: list[str], see
 ADAPTER_TARGETS = {"llama": ["q_proj", "v_proj"], "mistral": ["q_proj", "v_proj"], "gpt2": ["c_attn"]}
 
 
-def _model(kind: str, vocabulary: int, window: int) -> PreTrainedModel:
+def _model(kind: str, vocabulary: int, window: int, layers: int) -> PreTrainedModel:
     common = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1}
     shape = {
         "hidden_size": 64,
         "intermediate_size": 128,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": layers,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": window,
@@ -106,4 +122,4 @@ def _model(kind: str, vocabulary: int, window: int) -> PreTrainedModel:
         return LlamaForCausalLM(LlamaConfig(**common, **shape))
     if kind == "mistral":
         return MistralForCausalLM(MistralConfig(**common, **shape, sliding_window=64))
-    return GPT2LMHeadModel(GPT2Config(**common, n_embd=64, n_layer=2, n_head=4, n_positions=window))
+    return GPT2LMHeadModel(GPT2Config(**common, n_embd=64, n_layer=layers, n_head=4, n_positions=window))

@@ -1,0 +1,415 @@
+import re
+
+import pytest
+from pydantic import ValidationError
+
+from lm_eval_plugin.configuration import DialogueConfig as Config
+from lm_eval_plugin.configuration import (
+    check_override,
+    merge_blocks,
+    read_dialogue_block,
+    read_simulator,
+    with_gen_kwargs,
+)
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.simulators.presets import POLICIES, PRESETS
+
+RELEASED = ("chatbench-distilgpt2", "chatbench-llama3-8b", "chatbench-mistral-7b")
+TUNED = {"policy": "chatbench", "model_args": {"pretrained": "gpt2"}}
+
+
+def read(**block):
+    return read_dialogue_block(block, "task t")
+
+
+def refusal(call, *args, **kwargs):
+    """The message of the error that a call must end with."""
+    with pytest.raises(ConfigError) as caught:
+        call(*args, **kwargs)
+    return str(caught.value)
+
+
+# What is read
+
+
+def test_empty_block_is_the_protocol_of_the_paper_with_the_small_released_simulator():
+    config = read()
+    assert config.simulator.label == "chatbench-distilgpt2"
+    assert config.simulator.model_args == PRESETS["chatbench-distilgpt2"]["model_args"]
+    assert (config.simulator.temperature, config.simulator.max_tokens) == (1.0, 256)
+    assert (config.simulator.backend, config.simulator.quantization) == ("hf", "8bit")
+    assert (config.assistant.temperature, config.assistant.max_tokens, config.assistant.until) == (0.0, 512, [])
+    assert (config.max_turns, config.repeats, config.static) == (10, 1, ["loglikelihood"])
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {},
+        {"simulator": "scripted", "static": "none", "max_turns": 1},
+        {"simulator": {"preset": "chatbench-mistral-7b", "temperature": 0.7, "reading": "B"}, "repeats": 10},
+        {
+            "simulator": {**TUNED, "quantization": "nf4", "gen_kwargs": {"top_p": 0.9}},
+            "static": ["letter", "loglikelihood"],
+        },
+        {"assistant": {"until": "STOP", "temperature": 1, "gen_kwargs": {"top_k": 5}}, "dataset": "owner/name"},
+        {"stem": "question", "choices": "options", "include": "mmlu/mmlu.yaml"},
+    ],
+)
+def test_configuration_survives_json(block):
+    config = read(**block)
+    assert Config.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_configuration_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        read().max_turns = 3
+
+
+def test_one_text_stands_for_a_list_of_one():
+    config = read(static="letter", assistant={"until": "STOP"})
+    assert (config.static, config.assistant.until) == (["letter"], ["STOP"])
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_released_simulator_is_read_by_name(name):
+    simulator = read_simulator(name, "task t")
+    assert (simulator.label, simulator.policy, simulator.quantization) == (name, "chatbench", "8bit")
+
+
+def test_scripted_simulator_needs_no_model():
+    by_preset, by_policy = read_simulator("scripted", "task t"), read_simulator({"policy": "scripted"}, "task t")
+    assert by_preset == by_policy
+    assert (by_preset.label, by_preset.model_args, by_preset.quantization) == ("scripted", {}, "none")
+
+
+def test_change_of_a_preset_shows_in_the_label():
+    simulator = read_simulator({"preset": "chatbench-distilgpt2", "temperature": 0.5, "reading": "B"}, "task t")
+    assert simulator.label == "chatbench-distilgpt2[temperature=0.5,reading=B]"
+    assert (simulator.temperature, simulator.reading) == (0.5, "B")
+
+
+def test_policy_with_a_model_names_it_in_the_label():
+    assert read_simulator(TUNED, "task t").label == "chatbench[pretrained=gpt2]"
+
+
+def test_batch_size_and_device_change_no_label():
+    model_args = {"batch_size": 8, "device": "cpu"}
+    simulator = read_simulator({"preset": "chatbench-distilgpt2", "model_args": model_args}, "task t")
+    assert simulator.label == "chatbench-distilgpt2"
+    assert simulator.model_args == {**PRESETS["chatbench-distilgpt2"]["model_args"], **model_args}
+
+
+def test_other_base_leaves_the_tokenizer_of_the_preset_behind():
+    simulator = read_simulator({"preset": "chatbench-distilgpt2", "base": "owner/model"}, "task t")
+    assert simulator.model_args == {"pretrained": "owner/model", "max_length": 1024}
+    assert simulator.label == "chatbench-distilgpt2[base=owner/model]"
+
+
+def test_base_and_adapter_become_model_arguments_of_the_host():
+    simulator = read_simulator({"policy": "chatbench", "base": "owner/base", "adapter": "owner/lora"}, "task t")
+    assert simulator.model_args == {"pretrained": "owner/base", "peft": "owner/lora"}
+
+
+def test_adapter_of_a_preset_is_taken_off_by_null():
+    simulator = read_simulator({"preset": "chatbench-mistral-7b", "adapter": None}, "task t")
+    assert simulator.model_args == {"pretrained": "mistralai/Mistral-7B-v0.1", "max_length": 2048}
+
+
+def test_backend_other_than_hf_is_not_quantized_by_default():
+    simulator = read_simulator({"policy": "chatbench", "backend": "local-completions", "base": "m"}, "task t")
+    assert (simulator.backend, simulator.quantization) == ("local-completions", "none")
+
+
+def test_existing_folder_is_taken_as_a_model(tmp_path):
+    simulator = read_simulator({"policy": "chatbench", "base": str(tmp_path)}, "task t")
+    assert simulator.model_args == {"pretrained": str(tmp_path)}
+
+
+# What is refused: each message says where, what and what is allowed
+
+
+@pytest.mark.parametrize("block", [None, [], "scripted", 6, True])
+def test_block_that_is_no_mapping_is_refused(block):
+    message = refusal(read_dialogue_block, block, "task t")
+    assert message.startswith(f"task t: dialogue is {block!r}; it must be a mapping")
+
+
+@pytest.mark.parametrize(
+    ("block", "path", "nearest", "allowed"),
+    [
+        ({"max_turn": 6}, "dialogue has no key 'max_turn'", "max_turns", ["simulator", "repeats", "static", "include"]),
+        ({"asistant": {}}, "dialogue has no key 'asistant'", "assistant", ["max_turns"]),
+        (
+            {"assistant": {"max_token": 6}},
+            "dialogue has no key 'assistant.max_token'",
+            "max_tokens",
+            ["temperature", "until", "gen_kwargs"],
+        ),
+        (
+            {"simulator": {"preset": "chatbench-distilgpt2", "adaptor": "x"}},
+            "simulator has no key 'adaptor'",
+            "adapter",
+            ["preset", "base", "policy", "quantization", "reading"],
+        ),
+    ],
+)
+def test_unknown_key_is_named_with_the_nearest_and_all_known_ones(block, path, nearest, allowed):
+    message = refusal(read, **block)
+    assert message.startswith(f"task t: {path}; did you mean '{nearest}'? Known: ")
+    assert set(allowed) <= set(message.split("Known: ")[1].split(", "))
+
+
+def test_unknown_key_that_is_near_to_nothing_gets_no_guess():
+    assert "has no key 'xyz'; Known: simulator, assistant" in refusal(read, xyz=1)
+
+
+def test_all_problems_are_told_at_once():
+    message = refusal(read, max_turn=6, repeats=0, assistant={"temperature": "hot"})
+    assert len(message.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("block", "path", "value"),
+    [
+        ({"max_turns": 0}, "max_turns", "0"),
+        ({"max_turns": "6"}, "max_turns", "'6'"),
+        ({"max_turns": True}, "max_turns", "True"),
+        ({"max_turns": 6.0}, "max_turns", "6.0"),
+        ({"max_turns": None}, "max_turns", "None"),
+        ({"repeats": 0}, "repeats", "0"),
+        ({"static": []}, "static", "[]"),
+        ({"static": 1}, "static", "1"),
+        ({"static": "letters"}, "static.0", "'letters'"),
+        ({"dataset": 1}, "dataset", "1"),
+        ({"assistant": "greedy"}, "assistant", "'greedy'"),
+        ({"assistant": {"temperature": -0.1}}, "assistant.temperature", "-0.1"),
+        ({"assistant": {"temperature": "0"}}, "assistant.temperature", "'0'"),
+        ({"assistant": {"max_tokens": 0}}, "assistant.max_tokens", "0"),
+        ({"assistant": {"until": ["a", 1]}}, "assistant.until.1", "1"),
+        ({"assistant": {"gen_kwargs": ["top_p"]}}, "assistant.gen_kwargs", "['top_p']"),
+    ],
+)
+def test_value_of_another_type_or_range_is_named_by_its_path(block, path, value):
+    assert re.match(rf"task t: dialogue\.{path} is {re.escape(value)}: \w+ should ", refusal(read, **block))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("quantization", "4bit", "'8bit', 'nf4' or 'none'"),
+        ("reading", "C", "'A' or 'B'"),
+        ("temperature", -1.0, "greater than or equal to 0"),
+        ("max_tokens", 0, "greater than or equal to 1"),
+        ("backend", 1, "a valid string"),
+        ("gen_kwargs", "x", "a valid dictionary"),
+    ],
+)
+def test_value_of_a_simulator_is_refused_with_what_is_allowed(key, value, allowed):
+    message = refusal(read_simulator, {**TUNED, key: value}, "task t")
+    assert message.startswith(f"task t: simulator.{key} is {value!r}: Input should be ")
+    assert message.endswith(allowed)
+
+
+def test_allowed_static_scores_are_named():
+    assert "'loglikelihood', 'letter' or 'none'" in refusal(read, static="letters")
+
+
+@pytest.mark.parametrize("static", [["none", "letter"], ["letter", "letter"], ["none", "none"]])
+def test_static_scores_that_contradict_each_other_are_refused(static):
+    message = refusal(read, static=static)
+    assert message == f"task t: dialogue: static is {static}; name each score once, and none alone"
+
+
+@pytest.mark.parametrize("value", [None, 3, ["scripted"], True])
+def test_simulator_that_is_neither_name_nor_mapping_is_refused(value):
+    message = refusal(read, simulator=value)
+    assert message.startswith(f"task t: simulator is {value!r}; name a preset (")
+    assert all(preset in message for preset in PRESETS)
+
+
+@pytest.mark.parametrize("value", [{}, {"temperature": 0.5}, {"preset": "scripted", "policy": "scripted"}])
+def test_simulator_names_either_a_preset_or_a_policy(value):
+    message = refusal(read_simulator, value, "task t")
+    assert message.startswith(f"task t: simulator {value} must name either a preset (")
+
+
+def test_unknown_preset_is_named_with_the_nearest_and_all_known_ones():
+    message = refusal(read, simulator="chatbench-distilgpt")
+    assert "simulator preset 'chatbench-distilgpt' is not known; did you mean 'chatbench-distilgpt2'?" in message
+    assert message.endswith(f"Known: {', '.join(PRESETS)}")
+
+
+def test_unknown_policy_is_named_with_the_nearest_and_all_known_ones():
+    message = refusal(read_simulator, {"policy": "script"}, "task t")
+    assert "simulator policy 'script' is not known; did you mean 'scripted'?" in message
+    assert message.endswith(f"Known: {', '.join(POLICIES)}")
+
+
+@pytest.mark.parametrize("value", [{"preset": 1}, {"preset": ["scripted"]}, {"policy": None}, {"policy": {}}])
+def test_preset_or_policy_that_is_no_text_is_refused(value):
+    assert "is not known" in refusal(read_simulator, value, "task t")
+
+
+def test_model_settings_of_a_user_without_a_model_are_refused():
+    message = refusal(read_simulator, {"preset": "scripted", "temperature": 0.5, "base": "gpt2"}, "task t")
+    assert message == "task t: simulator policy 'scripted' has no model; remove temperature, base"
+
+
+@pytest.mark.parametrize("value", [{"policy": "chatbench"}, {"preset": "chatbench-distilgpt2", "base": None}])
+def test_user_with_a_model_must_name_it(value):
+    message = refusal(read_simulator, value, "task t")
+    assert message == "task t: simulator policy 'chatbench' needs model_args.pretrained, a model's name or folder"
+
+
+@pytest.mark.parametrize("model_args", ["pretrained=gpt2", None, []])
+def test_model_args_that_are_no_mapping_are_refused(model_args):
+    message = refusal(read_simulator, {"policy": "chatbench", "model_args": model_args}, "task t")
+    assert message.startswith(f"task t: simulator.model_args is {model_args!r}; it must be a mapping such as")
+
+
+@pytest.mark.parametrize("key", ["pretrained", "peft", "tokenizer"])
+def test_folder_that_does_not_exist_is_named_before_anything_is_loaded(key):
+    model_args = {"pretrained": "gpt2", key: "./no-such-folder"}
+    message = refusal(read_simulator, {"policy": "chatbench", "model_args": model_args}, "task t")
+    assert message.startswith(f"task t: simulator {key} is './no-such-folder', but nothing is there")
+
+
+def test_quantization_is_for_the_hf_backend_alone():
+    value = {**TUNED, "backend": "vllm", "quantization": "nf4"}
+    message = refusal(read_simulator, value, "task t")
+    assert message == "task t: simulator.quantization is for the hf backend; ask 'vllm' for it in its own model_args"
+
+
+def test_label_is_not_a_key_of_a_simulator():
+    assert "has no key 'label'" in refusal(
+        read_simulator, {"preset": "chatbench-distilgpt2", "label": "mine"}, "task t"
+    )
+
+
+# --metadata over the block of a task
+
+
+def test_override_replaces_a_key_and_leaves_the_others():
+    merged = merge_blocks({"max_turns": 10, "repeats": 2}, {"max_turns": 3, "static": "none"})
+    assert merged == {"max_turns": 3, "repeats": 2, "static": "none"}
+
+
+def test_assistant_is_merged_by_its_own_keys():
+    merged = merge_blocks({"assistant": {"temperature": 0.7, "max_tokens": 9}}, {"assistant": {"max_tokens": 5}})
+    assert merged == {"assistant": {"temperature": 0.7, "max_tokens": 5}}
+
+
+@pytest.mark.parametrize(
+    ("base", "override", "merged"),
+    [
+        ("demo", {"temperature": 0.5}, {"preset": "demo", "temperature": 0.5}),
+        (
+            {"preset": "demo", "max_tokens": 9},
+            {"temperature": 0.5},
+            {"preset": "demo", "max_tokens": 9, "temperature": 0.5},
+        ),
+        ({"preset": "demo", "max_tokens": 9}, {"max_tokens": 5}, {"preset": "demo", "max_tokens": 5}),
+        ({"preset": "demo", "max_tokens": 9}, {"preset": "demo"}, {"preset": "demo"}),
+        ({"preset": "demo", "max_tokens": 9}, {"policy": "scripted"}, {"policy": "scripted"}),
+        ({"preset": "demo", "max_tokens": 9}, "scripted", "scripted"),
+        ("demo", {}, {"preset": "demo"}),
+    ],
+)
+def test_simulator_mapping_refines_unless_it_names_a_preset_or_policy(base, override, merged):
+    assert merge_blocks({"simulator": base}, {"simulator": override}) == {"simulator": merged}
+
+
+def test_simulator_mapping_without_one_in_the_block_refines_the_default():
+    assert merge_blocks({}, {"simulator": {"reading": "B"}}) == {
+        "simulator": {"preset": "chatbench-distilgpt2", "reading": "B"}
+    }
+
+
+def test_merging_changes_neither_side():
+    block, override = {"assistant": {"temperature": 0.7}}, {"assistant": {"max_tokens": 5}}
+    merge_blocks(block, override)
+    assert (block, override) == ({"assistant": {"temperature": 0.7}}, {"assistant": {"max_tokens": 5}})
+
+
+@pytest.mark.parametrize("base", [None, 3])
+def test_simulator_of_a_block_that_is_no_simulator_is_refused_when_it_is_refined(base):
+    def merge_and_read():
+        read_dialogue_block(merge_blocks({"simulator": base}, {"simulator": {"temperature": 0.5}}), "task t")
+
+    assert "simulator" in refusal(merge_and_read)
+
+
+def test_override_is_checked_without_a_task():
+    check_override({"max_turns": 3, "simulator": {"temperature": 0.5}})
+    assert refusal(check_override, {"turns": 3}).startswith("--metadata: dialogue has no key 'turns'")
+    assert refusal(check_override, "demo").startswith("--metadata: dialogue is 'demo'; it must be a mapping")
+
+
+def test_override_with_a_data_set_that_does_not_exist_is_refused(tmp_path):
+    check_override({"dataset": str(tmp_path)})
+    check_override({"dataset": "cais/mmlu"})
+    message = refusal(check_override, {"dataset": str(tmp_path / "absent")})
+    assert message.startswith("--metadata: dialogue.dataset is ")
+
+
+# --gen_kwargs over the assistant's settings
+
+
+@pytest.mark.parametrize("alias", ["max_tokens", "max_gen_toks", "max_new_tokens", "max_completion_tokens"])
+def test_every_name_of_the_reply_length_is_known(alias):
+    assistant = with_gen_kwargs(read(), {alias: 7}).assistant
+    assert (assistant.max_tokens, assistant.gen_kwargs) == (7, {})
+
+
+def test_name_of_the_host_wins_over_other_names_of_the_reply_length():
+    assert with_gen_kwargs(read(), {"max_gen_toks": 7, "max_tokens": 9}).assistant.max_tokens == 7
+
+
+def test_temperature_and_until_are_settings_and_the_rest_goes_to_the_backend():
+    config = read(assistant={"temperature": 0.2, "gen_kwargs": {"top_p": 0.9, "top_k": 5}})
+    changed = with_gen_kwargs(config, {"temperature": 0.7, "until": "STOP", "top_p": 0.5, "do_sample": True})
+    assert changed.assistant.model_dump() == {
+        "temperature": 0.7,
+        "max_tokens": 512,
+        "until": ["STOP"],
+        "gen_kwargs": {"top_p": 0.5, "top_k": 5},
+    }
+    assert config.assistant.temperature == 0.2
+
+
+def test_no_gen_kwargs_change_nothing():
+    assert with_gen_kwargs(read(), {}) == read()
+
+
+def test_everything_but_the_assistant_stays():
+    config = read(simulator="scripted", max_turns=3, repeats=2)
+    changed = with_gen_kwargs(config, {"temperature": 0.7})
+    assert changed.model_dump(exclude={"assistant"}) == config.model_dump(exclude={"assistant"})
+
+
+def test_do_sample_false_is_greedy():
+    config = read(assistant={"temperature": 0.7})
+    assert with_gen_kwargs(config, {"do_sample": False}).assistant.temperature == 0.0
+    assert with_gen_kwargs(config, {"do_sample": False, "temperature": 0.9}).assistant.temperature == 0.0
+
+
+def test_do_sample_true_needs_a_temperature():
+    sampled = with_gen_kwargs(read(assistant={"temperature": 0.7}), {"do_sample": True})
+    assert sampled.assistant.temperature == 0.7
+    message = refusal(with_gen_kwargs, read(), {"do_sample": True})
+    assert message == "--gen_kwargs: do_sample=True needs a temperature above 0, such as temperature=0.7"
+
+
+@pytest.mark.parametrize(
+    ("gen_kwargs", "path"),
+    [
+        ({"temperature": "hot"}, "temperature is 'hot'"),
+        ({"temperature": -1}, "temperature is -1"),
+        ({"max_gen_toks": 0}, "max_tokens is 0"),
+        ({"max_new_tokens": "many"}, "max_tokens is 'many'"),
+        ({"until": 3}, "until is 3"),
+    ],
+)
+def test_gen_kwargs_of_another_type_or_range_are_refused(gen_kwargs, path):
+    assert refusal(with_gen_kwargs, read(), gen_kwargs).startswith(f"--gen_kwargs.{path}: Input should be ")
