@@ -14,7 +14,7 @@ from lm_eval.utils import apply_template
 
 from lm_eval_plugin.configuration import DialogueConfig
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.local_path import check_local_path
+from lm_eval_plugin.local_path import check_local_path, local_or_hub
 
 _NOT_INHERITED = ("task", "task_alias", "tag", "group", "class", "dialogue")
 
@@ -76,5 +76,4 @@ def _dataset_path(dataset: str, metadata: Mapping[str, Any], where: str) -> str:
     if beside.is_dir():
         return str(beside)
     check_local_path(dataset, f"{where}: dialogue.dataset")
-    folder = Path(dataset).expanduser()
-    return str(folder) if folder.is_dir() else dataset
+    return local_or_hub(dataset)

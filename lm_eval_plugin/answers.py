@@ -7,27 +7,33 @@ put it in any way, so a reply that could mean two options is undecided, not gues
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 
 from lm_eval_plugin.question import Question
 
-_FINAL = re.compile(r"\**answer:\s*(?P<answer>.*)", re.IGNORECASE | re.DOTALL)
-_LETTER = re.compile(
-    r"""[\[(*]*(?P<letter>[A-Z])(?![\w'’])(?!\s*(?:,|/|&|\bor\b|\band\b)\s*(?:or\s+)?[\[(*]*[A-Z](?![\w'’]))
-      | [\[(*]*(?P<small>[a-z])[\])*.]*\s*$""",
-    re.VERBOSE,
+_OPEN, _CLOSE = r"[\[(*_\"']*", r"[\])*_\"']*"
+_LONE = r"(?![\w'’])"
+# "A or B" and "A, and B" name two letters, which is none.
+_NO_OTHER = (
+    rf"(?!{_CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:or|and)\s+)?{_OPEN}(?:[A-Z]{_LONE}|[a-z][\s\])*.]*(?:$|\n)))"
 )
-
-_OPEN, _CLOSE = r"[\[(*\"']*", r"[\])*\"']*"
 # A lone "I" is usually the pronoun, so it counts as a letter only where no further word follows.
-_NAMED = rf"(?:\s*(?i:option|choice))?\s*{_OPEN}(?P<letter>[A-HJ-Z]|I(?!\s+[a-z]))(?![\w'’]){_CLOSE}"
+_LETTER = rf"(?P<letter>[A-HJ-Z]|I(?!\s+[a-z])){_LONE}{_NO_OTHER}"
+
+_FINAL = re.compile(r"[*_]*answer[*_]*\s*:[*_]*(?P<answer>.*)", re.IGNORECASE | re.DOTALL)
+_ANSWER = re.compile(rf"\s*(?i:option|choice)?\s*{_OPEN}(?:{_LETTER}|(?P<small>[a-z])(?=[).:]|{_CLOSE}\s*$))")
+
+_NAMED = rf"(?:\s*(?i:option|choice))?\s*{_OPEN}{_LETTER}"
 _VERDICT = re.compile(
-    rf"\b(?i:answer|(?:correct|right|best)\s+(?:option|choice))\b\s*(?i::|is|is:|would\s+be|should\s+be){_NAMED}"
+    rf"\b(?i:answer|(?:correct|right|best)\s+(?:option|choice))\b[*_]*\s*(?i::|is:?|would\s+be|should\s+be)[*_]*{_NAMED}"
 )
 _CONCLUSION = re.compile(
     rf"\b(?i:so|thus|therefore|hence|choose|pick|select|go\s+with|it\s+is|it's|that\s+is|must\s+be),?{_NAMED}"
 )
-_LEADING = re.compile(rf"\s*{_OPEN}(?P<letter>[A-Z])(?:{_CLOSE}[.):,]|[\])*\"']+\s|{_CLOSE}\s*$)")
+_LEADING = re.compile(rf"\s*{_OPEN}{_LETTER}(?:{_CLOSE}[.):,]|[\])*_\"']+\s|{_CLOSE}\s*$)")
+_CLAUSE_END = re.compile(r"[.,;:!?\n]|\bbut\b", re.IGNORECASE)
+_NEGATION = re.compile(r"\b(?:not|never|neither|nor|cannot)\b|n['’]t\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +48,13 @@ def final_answer(text: str, question: Question) -> FinalAnswer | None:
 
     Source: interactive-eval @ a90f773, where a reply that starts with `Answer: ` ends the dialogue and its first
     character must be one of the letters. Deviations: the letter must stand by itself, so `Answer: Because ...` does not
-    answer B; brackets around it, a small letter with nothing behind it and the case of `Answer` do not matter; two letters
-    (`Answer: A or B`) are no answer.
+    answer B, and alone, so `Answer: A or B` is none; emphasis, brackets, `option` before it, the case of `Answer` and a
+    small letter that is marked as one (`b`, `b) 56`) do not matter.
     """
     match = _FINAL.match(text.strip())
     if match is None:
         return None
-    found = _LETTER.match(match["answer"].strip())
+    found = _ANSWER.match(match["answer"])
     letter = found["letter"] or found["small"].upper() if found else None
     return FinalAnswer(letter if letter and letter in question.letters else None)
 
@@ -57,24 +63,35 @@ def named_option(reply: str, question: Question) -> str | None:
     """The one option that an assistant's reply names, or None where it names none or more than one.
 
     The most explicit statement counts: a verdict (`the answer is B`), else a conclusion (`so B`), else a letter that the
-    reply begins with (`B. 56`), else the text of exactly one option.
+    reply begins with (`B. 56`), else the text of exactly one option. What a clause negates it does not name.
     """
     for pattern in (_VERDICT, _CONCLUSION):
-        stated = {match["letter"] for match in pattern.finditer(reply) if match["letter"] in question.letters}
+        stated = {match["letter"] for match in pattern.finditer(reply) if not _negated(reply, match.start())}
+        if pattern is _CONCLUSION:
+            # A letter may be a variable here ("so P = 3"); in a verdict it is an option or a mistake.
+            stated &= set(question.letters)
         if stated:
-            return stated.pop() if len(stated) == 1 else None
+            return stated.pop() if len(stated) == 1 and stated <= set(question.letters) else None
     leading = _LEADING.match(reply)
     if leading and leading["letter"] in question.letters:
         return leading["letter"]
     return _option_by_text(reply, question)
 
 
+def _negated(text: str, place: int) -> bool:
+    """Whether a negation stands before the place in the same clause."""
+    return _NEGATION.search(_CLAUSE_END.split(text[:place])[-1]) is not None
+
+
 def _option_by_text(reply: str, question: Question) -> str | None:
-    """The letter of the only option whose text stands in the reply as whole words; a longer option hides a shorter."""
-    rest, found = reply, set()
-    for letter, choice in sorted(zip(question.letters, question.choices, strict=True), key=lambda pair: -len(pair[1])):
-        shape = re.compile(rf"(?<![\w.]){re.escape(choice.strip())}(?!\w|\.\d)", re.IGNORECASE)
-        if shape.search(rest):
-            found.add(letter)
-            rest = shape.sub(" ", rest)
-    return found.pop() if len(found) == 1 else None
+    """The letter of the only option whose text stands in the reply as a whole; a longer option hides a shorter one."""
+    letters = defaultdict(list)
+    for letter, choice in zip(question.letters, question.choices, strict=True):
+        letters[choice.strip().lower()].append(letter)
+    rest, found = reply, []
+    for choice in sorted(letters, key=len, reverse=True):
+        shape = re.compile(rf"(?<![\w./−-])(?<!\d,){re.escape(choice)}(?!\w|[.,/]\d)", re.IGNORECASE)
+        if any(not _negated(rest, match.start()) for match in shape.finditer(rest)):
+            found += letters[choice]
+        rest = shape.sub(" ", rest)
+    return found[0] if len(found) == 1 else None

@@ -122,7 +122,8 @@ def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[
     simulator = override.get("simulator")
     if isinstance(simulator, Mapping) and not {"preset", "policy"} & simulator.keys():
         base = block.get("simulator", DEFAULT_SIMULATOR)
-        merged["simulator"] = {**({"preset": base} if isinstance(base, str) else base), **simulator}
+        refined = {"preset": base} if isinstance(base, str) else base
+        merged["simulator"] = {**refined, **simulator} if isinstance(refined, Mapping) else base
     return merged
 
 
@@ -188,6 +189,8 @@ def read_simulator(value: object, where: str) -> SimulatorConfig:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: simulator is {value!r}; name a preset ({', '.join(PRESETS)}) or give a mapping")
     given = {str(key): entry for key, entry in value.items()}
+    if "label" in given:
+        raise ConfigError(f"{where}: simulator has no key 'label'{_nearest('label', _keys_at(SimulatorConfig, []))}")
     if ("preset" in given) == ("policy" in given):
         raise ConfigError(f"{where}: simulator {given} must name either a preset ({', '.join(PRESETS)}) or a policy")
     resolved = _from_preset(given, where) if "preset" in given else _from_policy(given, where)

@@ -30,7 +30,7 @@ def scored(transcripts: Sequence[Transcript]) -> list[Transcript]:
 
 def accuracy(transcript: Transcript, gold: Collection[str]) -> float:
     """Acc = 1 if the accepted letter is a right one, else 0; a dialogue without a valid answer is wrong."""
-    return float(transcript.answer in gold)
+    return float(transcript.answer is not None and transcript.answer in gold)
 
 
 def answered(transcript: Transcript) -> float:

@@ -38,7 +38,7 @@ def indent_headings(text: str, headings: Iterable[str]) -> str:
 
 def break_tokens(text: str, tokens: Iterable[str]) -> str:
     """Put a space behind the first character of every occurrence of one of the tokens, until none is left."""
-    for token in sorted({token for token in tokens if len(token.strip()) > 1}, key=len, reverse=True):
+    for token in sorted({token.strip() for token in tokens if len(token.strip()) > 1}, key=len, reverse=True):
         while token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text

@@ -71,13 +71,15 @@ class ChatbenchUser:
         self, question: Question, history: tuple[Message, ...], *, forced: bool, rng: random.Random
     ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
         """Take the next turn: a message, or an answer once there has been a reply."""
-        prefix = _PREFILL if forced and self.reading is Reading.B else ""
         reply = yield Ask(
             Role.USER, history, lambda shown: prompt_text(question, shown, forced=forced, reading=self.reading)
         )
         if isinstance(reply, Failure):
             return reply
-        text = clean(f"{prefix} {reply.text}")
+        text = clean(reply.text)
+        if text and forced and self.reading is Reading.B and final_answer(text, question) is None:
+            # The prompt ended with the head of the answer, and the model went on from there.
+            text = f"{_PREFILL} {text}"
         if not text:
             return Turn(None, trimmed=reply.trimmed)
         message = Message(Role.USER, text, reply.tokens, reply.seconds)
@@ -105,12 +107,15 @@ def prompt_text(question: Question, history: tuple[Message, ...], *, forced: boo
 def clean(text: str) -> str:
     """The user's message without what the model wrote around it: later turns, quotation marks, a heading of its own.
 
-    Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `); the cut at a marker is this
-    project's, for backends that return their stop strings.
+    Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `). Deviations: done until nothing is
+    left to do, so that `YOU: "..."` is clean too; the cut at a marker, for backends that return their stop strings.
     """
     for stop in STOPS:
         text = text.split(stop, 1)[0]
-    return text.strip().strip("\"'").strip().removeprefix(_HEADINGS[Role.USER]).strip()
+    cleaned = ""
+    while cleaned != text:
+        cleaned, text = text, text.strip().strip("\"'").strip().removeprefix(_HEADINGS[Role.USER])
+    return text
 
 
 def _two_step(history: tuple[Message, ...], letters: str, *, forced: bool) -> str:
