@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,11 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
     tokenizer = _load_tokenizer(args.pop("tokenizer", None) or pretrained, source)
     host_args = {key: args.pop(key) for key in ("add_bos_token", "prefix_token_id", "batch_size") if key in args}
     max_length, adapter_revision = args.pop("max_length", None), args.pop("adapter_revision", "main")
-    model = _load_base(pretrained, quantization, source, args)
-    if peft:
-        model = _with_adapter(model, pretrained, local_or_hub(peft), adapter_revision)
-    with muted("lm_eval.models.huggingface"):
+    # bitsandbytes warns of kernels that it can do without, the host of arguments that are not given.
+    with muted("bitsandbytes"), muted("lm_eval.models.huggingface"):
+        model = _load_base(pretrained, quantization, source, args)
+        if peft:
+            model = _with_adapter(model, pretrained, local_or_hub(peft), adapter_revision)
         lm = HFLM(pretrained=model, tokenizer=tokenizer, **host_args)
     if max_length is not None and max_length < lm.max_length:
         lm._max_length = max_length  # noqa: SLF001  # it is read from the model where none is given
@@ -138,7 +140,10 @@ def _with_adapter(model: PreTrainedModel, pretrained: str, peft: str, revision: 
     try:
         declared = PeftConfig.from_pretrained(peft, revision=revision).base_model_name_or_path
         _check_declared_base(pretrained, peft, declared)
-        adapted: Any = PeftModel.from_pretrained(model, peft, revision=revision)
+        with warnings.catch_warnings():
+            # PEFT 0.21 asks transformers 5.23 for an attribute by its old name.
+            warnings.simplefilter("ignore", FutureWarning)
+            adapted: Any = PeftModel.from_pretrained(model, peft, revision=revision)
         saved = load_peft_weights(peft, device="cpu", revision=revision)
     except OSError as error:
         raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
@@ -147,7 +152,8 @@ def _with_adapter(model: PreTrainedModel, pretrained: str, peft: str, revision: 
             f"the adapter {peft!r} does not fit the base {pretrained!r} ({str(error).splitlines()[0]}); "
             f"it was trained on {declared!r}: give that base"
         ) from error
-    unused = saved.keys() ^ get_peft_model_state_dict(adapted).keys()
+    loaded = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    unused = {name for name in saved.keys() ^ loaded.keys() if "lora_" in name}
     if unused:
         raise SimulatorError(
             f"the adapter {peft!r} does not fit the base {pretrained!r}: {len(unused)} of its tensors have no counterpart "

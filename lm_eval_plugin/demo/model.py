@@ -10,7 +10,11 @@ from lm_eval_plugin.demo import ASSISTANT
 
 
 class DemoAssistant(HFLM):  # type: ignore[misc]
-    """The host's `hf` backend over the bundled assistant; it takes every argument of `hf` but needs none."""
+    """The host's `hf` backend over the bundled assistant; it takes every argument of `hf` but needs none.
 
-    def __init__(self, pretrained: str = str(ASSISTANT), **kwargs: Any) -> None:
-        super().__init__(pretrained=pretrained, **kwargs)
+    A batch size of 1, which is what the host passes when none is asked for, means 16 here: the model is so small that one
+    prompt at a time would only be slow.
+    """
+
+    def __init__(self, pretrained: str = str(ASSISTANT), batch_size: int | str = 1, **kwargs: Any) -> None:
+        super().__init__(pretrained=pretrained, batch_size=16 if str(batch_size) == "1" else batch_size, **kwargs)
