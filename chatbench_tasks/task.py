@@ -28,7 +28,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
 from lm_eval_plugin.transcript import Transcript
 
@@ -209,12 +209,15 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         Raises:
             ValueError: The document's target is none of its options.
         """
-        target = self.doc_to_target(doc)
         question = self.question(doc)
-        options = list(question.letters) if self.config.doc_to_choice is None else self.doc_to_choice(doc)
-        places = [_place(entry, options) for entry in (target if isinstance(target, list) else [target])]
         order = self._order(question.id.rpartition("-")[2], len(question.choices))
-        return frozenset(question.letters[order.index(place)] for place in places)
+        return frozenset(question.letters[order.index(place)] for place in self._gold_places(doc))
+
+    def _gold_places(self, doc: dict[str, Any]) -> list[int]:
+        """The places of the right options in the data set, from 0."""
+        target = self.doc_to_target(doc)
+        options = LETTERS if self.config.doc_to_choice is None else self.doc_to_choice(doc)
+        return [_place(entry, options) for entry in (target if isinstance(target, list) else [target])]
 
     def _order(self, digest: str, options: int) -> list[int]:
         """The data set's places of the options in the order in which a question shows them."""
@@ -246,8 +249,9 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if "letter" in self.static_scores:
             *results, reply = results
             letter = read_letter(reply, self.question(doc))
-            name = "acc_static" if self.static_scores[0] == "letter" else "acc_static_letter"
-            metrics[name] = float(letter in self.gold_letters(doc))
+            # The prompt shows the options as the data set has them, whatever their order in the dialogues.
+            right = [LETTERS[place] for place in self._gold_places(doc)]
+            metrics[self._static_accuracy("letter")] = float(letter in right)
             metrics["valid_static_letter"] = float(letter is not None)
         if "loglikelihood" in self.static_scores:
             host = super().process_results(doc, results)
@@ -257,7 +261,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
     def _static_name(self, name: str) -> str:
         """The name of a metric of the host beside the interactive ones."""
         primary = next((metric for metric in _PRIMARY if metric in self._metric_fn_list), None)
-        return "acc_static" if name == primary else f"{name}_static"
+        return self._static_accuracy("loglikelihood") if name == primary else f"{name}_static"
+
+    def _static_accuracy(self, score: str) -> str:
+        """The name of the accuracy by one of the static scores: `acc_static` for the first that the task lists."""
+        return "acc_static" if score == self.dialogue.static[0] else f"acc_static_{score}"
 
     def _use_gen_kwargs(self, dialogue: DialogueConfig) -> None:
         """Take over how the assistant generates, and note it where the host logs and saves it."""
@@ -299,6 +307,13 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                     f"{self._where}, row {number}: the options are the bare letters {', '.join(question.choices)}; name the column "
                     "of their texts in dialogue: choices:"
                 )
+            if "letter" in self.static_scores and not all(
+                choice in self.doc_to_text(doc) for choice in question.choices
+            ):
+                raise ConfigError(
+                    f"{self._where}, row {number}: the task's prompt does not show the options, so static: letter cannot ask for "
+                    "one; set static to loglikelihood or none"
+                )
         if len(golds) == 1 and len(self.task_docs) > 1:
             logger.warning(
                 "%s: the right option is %s in every question, which a model that likes that letter profits from; "
@@ -313,9 +328,9 @@ def _is_dialogue(request: Instance) -> bool:
 
 
 def _place(target: object, options: Sequence[str]) -> int:
-    """The place of a right option in the data set, from 0; the target is that place, or the option as the task has it."""
+    """The place of a right option, from 0; the target is that place, or the option as the task has it."""
     if isinstance(target, int) and 0 <= target < len(options):
         return target
-    if isinstance(target, str) and target in options:
+    if isinstance(target, str) and target in list(options):
         return options.index(target)
     raise ValueError(f"the target {target!r} is none of the options {', '.join(map(str, options))}")

@@ -59,7 +59,7 @@ def task_yaml(tmp_path):
     def write(**keys):
         folder = tmp_path / "tasks"
         folder.mkdir(exist_ok=True)
-        text = yaml.safe_dump(keys).replace("CLASS", "!function chatbench_tasks.task.DialogueTask")
+        text = yaml.safe_dump(keys).replace("class: CLASS", "class: !function chatbench_tasks.task.DialogueTask")
         (folder / f"{keys['task']}.yaml").write_text(text)
         return folder
 
@@ -86,7 +86,7 @@ def test_static_score_equals_the_hosts_mmlu_to_the_last_digit(mmlu_folder, llama
         "num_fewshot": shots,
         "apply_chat_template": chat,
         "fewshot_as_multiturn": chat,
-        "limit": 20,
+        "limit": 10,
     }
     dialogue = {**SCRIPTED, "dataset": str(mmlu_folder), "max_turns": 1, "assistant": {"max_tokens": 1}}
     for subject in SUBJECTS:
@@ -143,6 +143,28 @@ def test_two_static_scores_leave_the_hosts_prompt_as_it_is(mmlu_folder, llama):
         assert first["arguments"][:4] == second["arguments"][:4]
         assert first["acc_static"] == second["acc_static"]
         assert "acc_static_letter" in second
+
+
+def test_the_first_of_two_static_scores_is_acc_static(arithmetic_folder, llama):
+    task = "chatbench_mmlu_elementary_mathematics"
+    dialogue = {**SCRIPTED, "dataset": str(arithmetic_folder), "static": ["letter", "loglikelihood"]}
+    sample = evaluate(task, dialogue, model_args=on_cpu(llama), limit=2)["samples"][task][0]
+    likelihoods = [response[0][0] for response in sample["resps"][:4]]
+    assert sample["acc_static_loglikelihood"] == float(likelihoods.index(max(likelihoods)) == 1)
+    assert sample["acc_static"] == float(sample["resps"][4][0].strip()[:1] == "B")
+
+
+def test_shuffled_options_are_right_under_their_new_letters_alone(arithmetic_folder, llama):
+    task = "chatbench_mmlu_elementary_mathematics"
+    dialogue = {**SCRIPTED, "dataset": str(arithmetic_folder), "shuffle_choices": True}
+    manager = TaskManager(include_path=str(tasks_folder()), include_defaults=False, metadata={"dialogue": dialogue})
+    made = manager.load([task])["tasks"][task]
+    letters = set()
+    for doc in made.eval_docs:
+        question, (gold,) = made.question(doc), made.gold_letters(doc)
+        assert question.choices[question.letters.index(gold)] == doc["choices"][doc["answer"]]
+        letters.add(gold)
+    assert len(letters) > 1
 
 
 # The dialogues
@@ -338,12 +360,6 @@ def test_any_multiple_choice_task_of_the_host_turns_interactive(
     (include_path / "plain.yaml").write_text(
         yaml.safe_dump({"include": str(HOST_TASKS / include), "task": "plain", "tag": [], **data, **splits})
     )
-    (include_path / "interactive.yaml").write_text(
-        (include_path / "interactive.yaml")
-        .read_text()
-        .replace("'!function", "!function")
-        .replace("DialogueTask'", "DialogueTask")
-    )
     options = {"model_args": on_cpu(llama), "include": include_path, "batch_size": 4}
     ours, host = evaluate("interactive", {}, **options), evaluate("plain", {}, **options)
     filters = [key.partition(",")[2] for key in host["results"]["plain"] if key.startswith(f"{static},")]
@@ -423,6 +439,15 @@ def test_rows_that_were_changed_since_the_last_run_are_the_ones_that_are_asked(t
 def test_a_subject_that_the_folder_lacks_is_an_error(arithmetic_folder, llama):
     with pytest.raises(ConfigError, match="'anatomy', cannot be loaded"):
         evaluate("chatbench_mmlu_anatomy", {**SCRIPTED, "dataset": str(arithmetic_folder)}, model_args=on_cpu(llama))
+
+
+def test_letters_are_not_asked_for_where_the_prompt_shows_no_options(tmp_path, task_yaml, llama):
+    data = local_data(tmp_path / "data_without_options", ARC, "test")
+    splits = {"training_split": None, "validation_split": None, "test_split": "test"}
+    block = {**SCRIPTED, "stem": "question", "include": "arc/arc_easy.yaml", "static": "letter"}
+    folder = task_yaml(task="interactive", **{"class": "CLASS"}, dialogue=block, **data, **splits)
+    with pytest.raises(ConfigError, match="does not show the options"):
+        evaluate("interactive", {}, model_args=on_cpu(llama), include=folder)
 
 
 def test_a_simulator_whose_window_cannot_hold_a_question_is_an_error_before_any_request(
