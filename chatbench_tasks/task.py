@@ -93,7 +93,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 f"{what}, configuration {self.DATASET_NAME!r}, cannot be loaded: {reason}\nGive a local folder in the "
                 """layout of cais/mmlu with --metadata '{"dialogue": {"dataset": FOLDER}}', or check name and network"""
             ) from error
-        if self.dialogue.dataset is not None and self.config.doc_to_target == "answer":
+        if self.dialogue.dataset is not None and self.config.doc_to_choice == ["A", "B", "C", "D"]:
             splits = [split for split in (self.config.test_split, self.config.fewshot_split) if split]
             check_mmlu_layout(self.dataset, splits, what)
 
@@ -306,6 +306,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 raise ConfigError(
                     f"{self._where}, row {number}: the options are the bare letters {', '.join(question.choices)}; name the column "
                     "of their texts in dialogue: choices:"
+                )
+            if self.dialogue.stem is None and all(choice in question.stem for choice in question.choices):
+                raise ConfigError(
+                    f"{self._where}, row {number}: the question has its options in it already; name the column without them in "
+                    "dialogue: stem:"
                 )
             if "letter" in self.static_scores and not all(
                 choice in self.doc_to_text(doc) for choice in question.choices

@@ -18,8 +18,8 @@ _LONE = r"(?![\w'’])"
 _NO_OTHER = (
     rf"(?!{_CLOSE}\s*(?:,|/|&|\bor\b|\band\b)\s*(?:(?:or|and)\s+)?{_OPEN}(?:[A-Z]{_LONE}|[a-z][\s\])*.]*(?:$|\n)))"
 )
-# A lone "I" is usually the pronoun, so it counts as a letter only where no further word follows.
-_LETTER = rf"(?P<letter>[A-HJ-Z]|I(?!\s+[a-z])){_LONE}{_NO_OTHER}"
+# A lone "I" is usually the pronoun and "A" the article, so they are letters only where no noun or verb can follow.
+_LETTER = rf"(?P<letter>[B-HJ-Z]|[AI](?!\s+(?!(?:because|since|as|is)\b)[a-z])){_LONE}{_NO_OTHER}"
 
 _FINAL = re.compile(r"[*_]*answer[*_]*\s*:[*_]*(?P<answer>.*)", re.IGNORECASE | re.DOTALL)
 _ANSWER = re.compile(rf"\s*(?i:option|choice)?\s*{_OPEN}(?:{_LETTER}|(?P<small>[a-z])(?=[).:]|{_CLOSE}\s*$))")
@@ -28,8 +28,14 @@ _NAMED = rf"(?:\s*(?i:option|choice))?\s*{_OPEN}{_LETTER}"
 _VERDICT = re.compile(
     rf"\b(?i:answer|(?:correct|right|best)\s+(?:option|choice))\b[*_]*\s*(?i::|is:?|would\s+be|should\s+be)[*_]*{_NAMED}"
 )
+_BOXED = re.compile(r"\\boxed\{(?:\\text(?:bf)?\{)?\s*\(?(?P<letter>[A-Z])\)?\s*\}")
+_CALLED_RIGHT = re.compile(
+    rf"\b(?i:option|choice)?\s*{_OPEN}(?P<letter>[A-Z]){_LONE}{_CLOSE}\s+is\s+(?:correct|right)\b"
+)
 _CONCLUSION = re.compile(
     rf"\b(?i:so|thus|therefore|hence|choose|pick|select|go\s+with|it\s+is|it's|that\s+is|must\s+be),?{_NAMED}"
+    # What is calculated with is a variable.
+    r"(?!\s*[=+*/^<>]|\s+[-−]\s)"
 )
 _LEADING = re.compile(rf"\s*{_OPEN}{_LETTER}(?:{_CLOSE}[.):,]|[\])*_\"']+\s|{_CLOSE}\s*$)")
 _CLAUSE_END = re.compile(r"[.,;:!?\n]|\bbut\b", re.IGNORECASE)
@@ -60,12 +66,13 @@ def final_answer(text: str, question: Question) -> FinalAnswer | None:
 
 
 def named_option(reply: str, question: Question) -> str | None:
-    """The one option that an assistant's reply names, or None where it names none or more than one.
+    r"""The one option that an assistant's reply names, or None where it names none or more than one.
 
-    The most explicit statement counts: a verdict (`the answer is B`), else a conclusion (`so B`), else a letter that the
-    reply begins with (`B. 56`), else the text of exactly one option. What a clause negates it does not name.
+    The most explicit statement counts: a box (`\boxed{B}`), else a verdict (`the answer is B`, `B is correct`), else a
+    conclusion (`so B`), else a letter that the reply begins with (`B. 56`), else the text of exactly one option. What a
+    clause negates it does not name.
     """
-    for pattern in (_VERDICT, _CONCLUSION):
+    for pattern in (_BOXED, _VERDICT, _CALLED_RIGHT, _CONCLUSION):
         stated = {match["letter"] for match in pattern.finditer(reply) if not _negated(reply, match.start())}
         if pattern is _CONCLUSION:
             # A letter may be a variable here ("so P = 3"); in a verdict it is an option or a mistake.

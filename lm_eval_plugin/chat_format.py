@@ -59,6 +59,10 @@ class TemplateFormat:
     def __init__(self, lm: LM) -> None:
         self._lm = lm
         self._takes_system = _SYSTEM in self._probe({"role": "system", "content": _SYSTEM}, _turn(Role.USER, _USER))
+        if not self._takes_system and _USER not in self._probe(_turn(Role.USER, _USER)):
+            raise ConfigError(
+                "the model's chat template cannot lay out a user's message; leave --apply_chat_template out"
+            )
         if not self._takes_system:
             logger.warning("The chat template takes no system message; it is put at the head of the first user turn.")
         around = self._probe(_turn(Role.USER, _USER), _turn(Role.ASSISTANT, _ASSISTANT), _turn(Role.USER, _USER))

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path
@@ -22,6 +22,27 @@ DEFAULT_SIMULATOR = "chatbench-distilgpt2"
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+_OWN_KEYS = {
+    "until": "until",
+    "temperature": "temperature",
+    "do_sample": "temperature (0 for greedy decoding)",
+    **dict.fromkeys(
+        ("max_tokens", "max_gen_toks", "max_new_tokens", "max_completion_tokens", "max_length"), "max_tokens"
+    ),
+}
+
+
+def _no_own_keys(gen_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what has a key of its own: it would go past the checks of window and stop strings."""
+    for key, own in _OWN_KEYS.items():
+        if key in gen_kwargs:
+            raise ValueError(f"{key} does not belong into gen_kwargs; set {own} beside it")
+    return gen_kwargs
+
+
+GenKwargs = Annotated[dict[str, Any], AfterValidator(_no_own_keys)]
 
 
 class _Strict(BaseModel):
@@ -41,7 +62,7 @@ class AssistantConfig(_Strict):
     temperature: float = Field(0.0, ge=0.0)
     max_tokens: int = Field(512, ge=1)
     until: Annotated[list[str], BeforeValidator(_as_list)] = []
-    gen_kwargs: dict[str, Any] = {}
+    gen_kwargs: GenKwargs = {}
 
 
 class SimulatorConfig(_Strict):
@@ -66,7 +87,7 @@ class SimulatorConfig(_Strict):
     quantization: Literal["8bit", "nf4", "none"] = "8bit"
     temperature: float = Field(1.0, ge=0.0)
     max_tokens: int = Field(256, ge=1)
-    gen_kwargs: dict[str, Any] = {}
+    gen_kwargs: GenKwargs = {}
     reading: Literal["A", "B"] = "A"
 
 
@@ -203,7 +224,9 @@ def _from_preset(given: dict[str, Any], where: str) -> dict[str, Any]:
     name = given.pop("preset")
     if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"{where}: simulator preset {name!r} is not known{_nearest(name, PRESETS)}")
-    preset = PRESETS[name]
+    preset = dict(PRESETS[name])
+    if given.get("backend", "hf") != "hf":
+        preset.setdefault("quantization", "none")
     model_args = dict(preset.get("model_args", {}))
     if "base" in given and model_args:
         # The tokenizer of a preset belongs to the base that is being replaced.
@@ -235,13 +258,16 @@ def _with_model_args(given: Mapping[str, Any], defaults: Mapping[str, Any], wher
     return {**rest, "model_args": merged}
 
 
+_NAMED_IN_LABELS = ("pretrained", "model", "peft", "tokenizer", "revision", "adapter_revision", "max_length", "dtype")
+"""Of a model's arguments, what makes it another model; the rest may hold keys that belong to nobody else."""
+
+
 def _label(name: str, given: Mapping[str, Any]) -> str:
     """The name, and in brackets what was changed, because scores under different simulators are not comparable."""
-    changes = {
-        **{key: entry for key, entry in given.items() if key != "model_args"},
-        **dict(given.get("model_args") or {}),
-    }
-    changes = {key: entry for key, entry in changes.items() if key not in ("batch_size", "device")}
+    model_args = given.get("model_args")
+    arguments = model_args if isinstance(model_args, Mapping) else {}
+    changes = {key: entry for key, entry in given.items() if key != "model_args"}
+    changes |= {key: arguments[key] for key in _NAMED_IN_LABELS if key in arguments}
     return f"{name}[{','.join(f'{key}={entry}' for key, entry in changes.items())}]" if changes else name
 
 

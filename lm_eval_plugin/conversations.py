@@ -106,15 +106,22 @@ def _user_model(config_json: str) -> HostModel:
         from lm_eval_plugin.quantized import load_quantized
 
         lm: LM = load_quantized(config.model_args, config.quantization)
+        # Without these, transformers would cut the distribution as the checkpoint's generation defaults say.
+        whole = {"top_k": 0, "top_p": 1.0} if config.temperature > 0 else {}
     else:
-        lm = get_model(config.backend).create_from_arg_obj(dict(config.model_args))
+        lm, whole = get_model(config.backend).create_from_arg_obj(dict(config.model_args)), {}
+    if isinstance(lm, LocalChatCompletion):
+        raise ConfigError(
+            f"simulator {config.label}: the policy {config.policy} continues a text, which the chat API {config.backend!r} "
+            "cannot; use local-completions or another backend that completes texts"
+        )
     return HostModel(
         lm,
         name=f"simulator {config.label}",
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         until=STOPS,
-        gen_kwargs=config.gen_kwargs,
+        gen_kwargs={**whole, **config.gen_kwargs},
     )
 
 
@@ -199,6 +206,17 @@ def _warn(transcripts: Sequence[Transcript]) -> None:
             "%d of %d dialogues did not fit into a model's window and were shown to it in part (context_trimmed).",
             trimmed,
             len(transcripts),
+        )
+    replies = [
+        message for transcript in transcripts for message in transcript.messages if message.role is Role.ASSISTANT
+    ]
+    empty = sum(not message.content for message in replies)
+    if empty:
+        logger.warning(
+            "%d of %d replies of the model under test were empty, %d of them because reasoning used up max_tokens.",
+            empty,
+            len(replies),
+            sum(not message.content and bool(message.reasoning) for message in replies),
         )
     unheld = {
         StopReason.CONTEXT: "did not fit into a model's window even in part and ended without an answer",

@@ -6,27 +6,31 @@ It turns an ask into a prompt that fits the model's window, has the whole batch 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, CacheHook
+from lm_eval.models import api_models
 from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, TemplateAPI
+from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 from lm_eval_plugin.chat_format import ChatFormat, special_tokens
 from lm_eval_plugin.context import shortened_histories, squeezed_history
 from lm_eval_plugin.engine import Ask, Chat, Failure, Prompt, Reply
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.prompts import break_tokens, split_reasoning
+from lm_eval_plugin.prompts import break_tokens, opened_reasoning, split_reasoning
 from lm_eval_plugin.transcript import StopReason
 
 logger = logging.getLogger(__name__)
 
-_MISSING = "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER"
+_PLACEHOLDERS = (LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER")
 
 
 class HostModel:
@@ -66,12 +70,14 @@ class HostModel:
                 "%s: max_tokens is lowered from %d to %d, half of the model's window", name, max_tokens, self.max_tokens
             )
         self._chat_format = chat_format
-        self._special_tokens = special_tokens(lm)
+        # A simulator may have been trained with its end markers as tokens; in its own prompt they are structure.
+        self._special_tokens = special_tokens(lm) - set(until)
         self._gen_kwargs = {
             "until": [*until, *(chat_format.stops if chat_format else ())],
             "max_gen_toks": self.max_tokens,
             "do_sample": temperature > 0,
             "temperature": temperature,
+            **(_unseeded(lm) if temperature > 0 else {}),
             **(gen_kwargs or {}),
         }
 
@@ -87,7 +93,7 @@ class HostModel:
         texts = iter(self._generate(prompts))
         seconds = round(time.perf_counter() - started, 3)
         return [
-            Failure(StopReason.CONTEXT) if entry is None else self._read(next(texts), seconds, trimmed=entry[1])
+            Failure(StopReason.CONTEXT) if entry is None else self._read(next(texts), *entry, seconds)
             for entry in prepared
         ]
 
@@ -138,14 +144,11 @@ class HostModel:
         quiet = {"disable_tqdm": True} if "disable_tqdm" in inspect.signature(self.lm.generate_until).parameters else {}
         return list(self.lm.generate_until(instances, **quiet))
 
-    def _read(self, text: str | None, seconds: float, *, trimmed: bool) -> Reply | Failure:
-        if (
-            text is None
-            or text == _MISSING
-            or (isinstance(self.lm, TemplateAPI) and text == LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER)
-        ):
+    def _read(self, text: str | None, prompt: str, trimmed: bool, seconds: float) -> Reply | Failure:  # noqa: FBT001
+        # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
+        if text is None or (isinstance(self.lm, TemplateAPI) and text in _PLACEHOLDERS):
             return Failure(StopReason.MODEL_ERROR)
-        visible, reasoning = split_reasoning(text)
+        visible, reasoning = split_reasoning(opened_reasoning(str(prompt)) + text)
         return Reply(visible, self.count(visible, special=False), seconds, reasoning, trimmed)
 
 
@@ -168,11 +171,33 @@ def serving(lm: LM, batch_size: int | None = None) -> Iterator[int]:
         lm.batch_size_per_gpu = batch_size or (lm._detect_batch_size() if own == "auto" else own)  # noqa: SLF001
     lm.set_cache_hook(CacheHook(None))
     try:
-        yield _prompts_at_once(lm)
+        with _without_bars(lm):
+            yield _prompts_at_once(lm)
     finally:
         lm.set_cache_hook(hook)
         if own is not None:
             lm.batch_size_per_gpu = own
+
+
+@contextmanager
+def _without_bars(lm: LM) -> Iterator[None]:
+    """Keep an API backend from drawing a progress bar of its own on every call; it cannot be asked to."""
+    bars: dict[str, Any] = {name: getattr(api_models, name, None) for name in ("tqdm", "tqdm_asyncio")}
+    if not isinstance(lm, TemplateAPI) or None in bars.values():
+        yield
+        return
+    api_models.tqdm = functools.partial(bars["tqdm"], disable=True)
+    api_models.tqdm_asyncio = SimpleNamespace(gather=functools.partial(bars["tqdm_asyncio"].gather, disable=True))
+    try:
+        yield
+    finally:
+        for name, bar in bars.items():
+            setattr(api_models, name, bar)
+
+
+def _unseeded(lm: LM) -> dict[str, Any]:
+    """For an API the host sends one seed with every request, which would make the repeats of a dialogue copies."""
+    return {"seed": None} if isinstance(lm, LocalCompletionsAPI) else {}
 
 
 def _prompts_at_once(lm: LM) -> int:

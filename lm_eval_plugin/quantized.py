@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,14 +56,24 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
     pretrained, peft = local_or_hub(args.pop("pretrained")), args.pop("peft", None)
     revision = args.pop("revision", "main")
     source = {"revision": revision, "trust_remote_code": args.pop("trust_remote_code", False)}
-    tokenizer = _load_tokenizer(args.pop("tokenizer", None) or pretrained, source)
+    tokenizer_name = args.pop("tokenizer", None) or pretrained
+    # A revision of the weights says nothing about a tokenizer that comes from elsewhere.
+    tokenizer = _load_tokenizer(
+        tokenizer_name, {**source, **({} if tokenizer_name == pretrained else {"revision": "main"})}
+    )
     host_args = {key: args.pop(key) for key in ("add_bos_token", "prefix_token_id", "batch_size") if key in args}
     max_length, adapter_revision = args.pop("max_length", None), args.pop("adapter_revision", "main")
     # bitsandbytes warns of kernels that it can do without, the host of arguments that are not given.
     with muted("bitsandbytes"), muted("lm_eval.models.huggingface"):
+        if peft:
+            # Before the base, which may take minutes to load.
+            peft = local_or_hub(peft)
+            declared = _declared_base(peft, adapter_revision)
+            _check_declared_base(pretrained, peft, declared)
         model = _load_base(pretrained, quantization, source, args)
         if peft:
-            model = _with_adapter(model, pretrained, local_or_hub(peft), adapter_revision)
+            misfit = f"the adapter {peft!r} does not fit the base {pretrained!r}; it was trained on {declared!r}: give that base"
+            model = _with_adapter(model, peft, adapter_revision, misfit)
         lm = HFLM(pretrained=model, tokenizer=tokenizer, **host_args)
     if max_length is not None and max_length < lm.max_length:
         lm._max_length = max_length  # noqa: SLF001  # it is read from the model where none is given
@@ -79,13 +90,14 @@ def _load_tokenizer(name: str, source: Mapping[str, Any]) -> PreTrainedTokenizer
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(local_or_hub(name), **source)
     except OSError as error:
         raise ModelError(f"the tokenizer {name!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
-    tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], args: dict[str, Any]) -> PreTrainedModel:
     device = args.pop("device", None) or default_device()
-    device_map = args.pop("device_map", {"": device})
+    device_map = args.pop("device_map", "auto" if args.pop("parallelize", False) else {"": device})
     dtype = args.pop("dtype", "auto")
     if quantization != "none" and dtype == "auto" and not device.startswith("cuda"):
         # Only embeddings and norms are left unquantized; in half precision their CPU results depend on the batch.
@@ -104,6 +116,15 @@ def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], ar
         )
     except OSError as error:
         raise ModelError(f"the model {pretrained!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the model {pretrained!r} does not fit into the memory of {device} beside what is there; use a smaller simulator, "
+            "quantization: nf4, another device in model_args, or leave room (gpu_memory_utilization of a vLLM assistant)"
+        ) from error
+    except TypeError as error:
+        raise ModelError(
+            f"the model {pretrained!r} does not take one of its model_args ({', '.join(args)}): {error}"
+        ) from error
     except (ImportError, RuntimeError) as error:
         if config is None:
             raise
@@ -133,13 +154,33 @@ def quantized_layers(model: torch.nn.Module) -> int:
     return sum(isinstance(module, (Linear4bit, Linear8bitLt)) for module in model.modules())
 
 
-def _with_adapter(model: PreTrainedModel, pretrained: str, peft: str, revision: str) -> PreTrainedModel:
-    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+def _declared_base(peft: str, revision: str) -> str:
+    """The base that an adapter says it was trained on; empty if it does not say."""
+    from peft import PeftConfig
+
+    try:
+        return PeftConfig.from_pretrained(peft, revision=revision).base_model_name_or_path or ""
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+
+
+def _check_declared_base(pretrained: str, peft: str, declared: str) -> None:
+    """Adapters of different bases can have equal shapes, so two different models of the hub are an error by themselves.
+
+    A copy under another owner is the same model; of a local folder nothing can be told.
+    """
+    on_hub = not Path(pretrained).exists() and re.fullmatch(r"[^/.][^/]*/[^/]+", declared) is not None
+    if on_hub and declared.rpartition("/")[2].lower() != pretrained.rpartition("/")[2].lower():
+        raise SimulatorError(f"the adapter {peft!r} was trained on {declared!r}, not on {pretrained!r}: give that base")
+    logger.info("The adapter %s names %s as its base; it is put on %s.", peft, declared or "nothing", pretrained)
+
+
+def _with_adapter(model: PreTrainedModel, peft: str, revision: str, misfit: str) -> PreTrainedModel:
+    """The model with the adapter on it; `misfit` says of an adapter that does not fit what to do about it."""
+    from peft import PeftModel, get_peft_model_state_dict
     from peft.utils.save_and_load import load_peft_weights
 
     try:
-        declared = PeftConfig.from_pretrained(peft, revision=revision).base_model_name_or_path
-        _check_declared_base(pretrained, peft, declared)
         with warnings.catch_warnings():
             # PEFT 0.21 asks transformers 5.23 for an attribute by its old name.
             warnings.simplefilter("ignore", FutureWarning)
@@ -148,26 +189,10 @@ def _with_adapter(model: PreTrainedModel, pretrained: str, peft: str, revision: 
     except OSError as error:
         raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
     except (ValueError, RuntimeError) as error:
-        raise SimulatorError(
-            f"the adapter {peft!r} does not fit the base {pretrained!r} ({str(error).splitlines()[0]}); "
-            f"it was trained on {declared!r}: give that base"
-        ) from error
+        raise SimulatorError(f"{misfit} ({str(error).splitlines()[0]})") from error
     loaded = get_peft_model_state_dict(adapted, save_embedding_layers=False)
     unused = {name for name in saved.keys() ^ loaded.keys() if "lora_" in name}
     if unused:
-        raise SimulatorError(
-            f"the adapter {peft!r} does not fit the base {pretrained!r}: {len(unused)} of its tensors have no counterpart "
-            f"(such as {min(unused)}); it was trained on {declared!r}: give that base"
-        )
+        raise SimulatorError(f"{misfit} ({len(unused)} of its tensors have no counterpart, such as {min(unused)})")
     fitted: PreTrainedModel = adapted.eval()
     return fitted
-
-
-def _check_declared_base(pretrained: str, peft: str, declared: str | None) -> None:
-    """Adapters of different bases can have equal shapes, so two different hub names are an error by themselves."""
-    if not declared or declared.lower() == pretrained.lower():
-        return
-    both_on_hub = not Path(pretrained).exists() and not Path(declared).is_absolute()
-    if both_on_hub:
-        raise SimulatorError(f"the adapter {peft!r} was trained on {declared!r}, not on {pretrained!r}: give that base")
-    logger.info("The adapter %s names %s as its base; it is put on %s.", peft, declared, pretrained)

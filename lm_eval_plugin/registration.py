@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -109,7 +110,7 @@ def _explaining_missing_loglikelihoods(evaluate: Any) -> Any:
         except NotImplementedError as error:
             tasks = signature.bind(*args, **kwargs).arguments["task_dict"].get("tasks", {})
             scored = [name for name, task in tasks.items() if "loglikelihood" in getattr(task, "static_scores", ())]
-            if not scored:
+            if not scored or _raised_in(error) != "loglikelihood":
                 raise
             raise ConfigError(
                 f"the model's backend has no log-likelihoods, by which {scored[0]} scores statically ({error}). "
@@ -118,3 +119,9 @@ def _explaining_missing_loglikelihoods(evaluate: Any) -> Any:
             ) from error
 
     return explaining
+
+
+def _raised_in(error: BaseException) -> str | None:
+    """The name of the function that raised an error."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_code.co_name if frames else None

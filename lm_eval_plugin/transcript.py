@@ -73,7 +73,7 @@ class Transcript:
         question_id: The question that it is about.
         simulator: Label of the simulated user; scores under different labels are not comparable.
         repeat: Which of the question's dialogues this is, from 0.
-        seed: Seed of the dialogue's own random choices.
+        seed: Seed of the choices that the user's policy itself makes; what models sample follows the run's seed.
         messages: What was said, user first; the user's last message holds its answer, if it gave one.
         answer: The accepted letter, or None.
         stop_reason: Why the dialogue ended.

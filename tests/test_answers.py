@@ -212,3 +212,33 @@ def test_text_that_two_options_share_decides_nothing():
 def test_named_option_is_never_a_letter_that_the_question_lacks(reply, question):
     letter = named_option(reply, question)
     assert letter is None or letter in set(question.letters)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("Answer: A rise in rate", None),
+        ("Answer: A", "A"),
+        ("Answer: A because it is", "A"),
+        ("Answer: A. A rise", "A"),
+    ],
+)
+def test_the_article_is_not_an_option(text, letter):
+    assert final_answer(text, PRODUCT) == FinalAnswer(letter)
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [
+        ("The area A is length times width. So A = 56.", "B"),
+        ("Hence B - C = 12.", None),
+        (r"Thus \boxed{C}.", "C"),
+        (r"The answer is \(\boxed{\text{C}}\).", "C"),
+        ("Option C is correct.", "C"),
+        ("C is right.", "C"),
+        ("C is not right.", None),
+        ("The correct answer is: A rise in rate", None),
+    ],
+)
+def test_variables_boxes_and_articles_in_replies(reply, letter):
+    assert named_option(reply, PRODUCT) == letter

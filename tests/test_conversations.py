@@ -122,6 +122,18 @@ def test_a_chat_api_without_the_chat_template_flag_is_an_error():
         held(lm, [instance("one", {"simulator": "scripted"})])
 
 
+def test_a_chat_api_cannot_continue_the_text_of_a_fine_tuned_user():
+    api = {"base_url": "http://127.0.0.1:9/v1/chat/completions", "model": "none"}
+    user = {"policy": "chatbench", "backend": "local-chat-completions", "model_args": api}
+    with pytest.raises(ConfigError, match="continues a text"):
+        held(TalkingLM(), [instance("one", {"simulator": user})])
+
+
+def test_empty_replies_are_counted_in_a_warning(caplog):
+    held(TalkingLM("<think>hm"), [instance("one", {"simulator": "scripted"})])
+    assert "2 of 2 replies of the model under test were empty, 2 of them because reasoning" in caplog.text
+
+
 def test_an_unused_chat_template_is_a_warning(chat_llama, caplog):
     from lm_eval.models.huggingface import HFLM
 

@@ -173,16 +173,22 @@ def test_a_reply_budget_above_half_the_window_is_lowered_with_a_warning(plain_lm
 
 
 def test_a_missing_reply_is_a_failure_and_the_others_stand():
-    lm = CannedLM("fine", None, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER", "")
-    replies = participant(lm, PlainFormat(lm)).reply([ask("hi")] * 4)
+    lm = CannedLM("fine", None, "")
+    replies = participant(lm, PlainFormat(lm)).reply([ask("hi")] * 3)
     assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["fine", ""]
-    assert replies[1] == replies[2] == Failure(StopReason.MODEL_ERROR)
+    assert replies[1] == Failure(StopReason.MODEL_ERROR)
 
 
-def test_the_placeholder_of_an_api_is_no_reply():
+def test_a_local_model_cannot_leave_its_question_unscored_by_saying_the_placeholder():
+    lm = CannedLM("LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER")
+    assert isinstance(participant(lm, PlainFormat(lm)).reply([ask("hi")])[0], Reply)
+
+
+@pytest.mark.parametrize("placeholder", [LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER"])
+def test_the_placeholder_of_an_api_is_no_reply(placeholder):
     class Api(LocalChatCompletion):
         def generate_until(self, requests, disable_tqdm=False):
-            return [LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER for _ in requests]
+            return [placeholder for _ in requests]
 
     lm = Api(base_url="http://127.0.0.1:9/v1/chat/completions", model="none")
     assert participant(lm, TemplateFormat(lm)).reply([ask("hi")]) == [Failure(StopReason.MODEL_ERROR)]
@@ -202,6 +208,34 @@ def test_reasoning_is_kept_apart_from_what_is_said():
     replies = participant(lm, PlainFormat(lm)).reply([ask("7 x 8?")] * 2)
     assert (replies[0].text, replies[0].reasoning) == ("B. 56", "It is 56, or B.")
     assert (replies[1].text, replies[1].reasoning) == ("", "never ends")
+
+
+def test_reasoning_that_the_template_opened_and_the_budget_cut_is_not_shown(tmp_path):
+    opening = tiny_models.CHAT_TEMPLATE.replace("<|assistant|>{% endif %}", "<|assistant|><think>\n{% endif %}")
+    lm = hf(save_chat(tmp_path, opening))
+    reply = participant(lm, TemplateFormat(lm)).reply([ask("hi")])[0]
+    assert reply.text == ""
+    assert reply.reasoning
+
+
+def test_markers_that_are_tokens_of_the_simulator_stay_whole_in_its_own_prompt(tmp_path):
+    lm = hf(tiny_models.save_model(tmp_path, markers=["[END]"]))
+    model = HostModel(lm, name="user", temperature=0.0, max_tokens=4, until=["[END]"])
+    assert model.fit(Ask(Role.USER, (), lambda shown: "Is it? [END]"))[0] == "Is it? [END]"
+
+
+def test_an_api_is_not_given_the_same_seed_for_every_sampled_reply():
+    sampling = LocalChatCompletion(base_url="http://127.0.0.1:9/v1/chat/completions", model="none")
+    given = participant(sampling, TemplateFormat(sampling), temperature=0.7)._gen_kwargs
+    assert given["seed"] is None
+    assert "seed" not in participant(sampling, TemplateFormat(sampling))._gen_kwargs
+
+
+def test_two_long_messages_are_both_shown_in_part(plain_lm):
+    model = participant(plain_lm, PlainFormat(plain_lm))
+    prompt, trimmed = model.fit(ask("a question " * 400, "a reply " * 500, "so?"))
+    assert trimmed
+    assert prompt.count("characters left out") == 2
 
 
 def test_tokens_of_a_reply_are_counted_by_the_models_own_tokenizer(plain_lm):

@@ -82,7 +82,7 @@ def test_two_different_hub_names_are_two_different_bases(tmp_path, simulators):
 
     with pytest.raises(SimulatorError, match="was trained on 'meta-llama/Meta-Llama-3-8B'"):
         _check_declared_base("mistralai/Mistral-7B-v0.1", "an/adapter", "meta-llama/Meta-Llama-3-8B")
-    _check_declared_base("Mistralai/mistral-7B-v0.1", "an/adapter", "mistralai/Mistral-7B-v0.1")
+    _check_declared_base("somebody/mistral-7b-v0.1", "an/adapter", "mistralai/Mistral-7B-v0.1")
     _check_declared_base(str(simulators["llama"][0]), "an/adapter", "mistralai/Mistral-7B-v0.1")
 
 

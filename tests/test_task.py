@@ -441,6 +441,14 @@ def test_a_subject_that_the_folder_lacks_is_an_error(arithmetic_folder, llama):
         evaluate("chatbench_mmlu_anatomy", {**SCRIPTED, "dataset": str(arithmetic_folder)}, model_args=on_cpu(llama))
 
 
+def test_options_that_stand_in_the_question_already_are_an_error(tmp_path, task_yaml, llama):
+    data = local_data(tmp_path / "data_with_options", [sum_row(a, 1) for a in range(3)], "test")
+    block = {**SCRIPTED, "include": "mmlu/default/mmlu_anatomy.yaml", "choices": "choices", "shuffle_choices": True}
+    folder = task_yaml(task="interactive", **{"class": "CLASS"}, dialogue=block, fewshot_split="test", **data)
+    with pytest.raises(ConfigError, match="has its options in it already"):
+        evaluate("interactive", {}, model_args=on_cpu(llama), include=folder)
+
+
 def test_letters_are_not_asked_for_where_the_prompt_shows_no_options(tmp_path, task_yaml, llama):
     data = local_data(tmp_path / "data_without_options", ARC, "test")
     splits = {"training_split": None, "validation_split": None, "test_split": "test"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -39,7 +40,9 @@ NO_SYSTEM_TEMPLATE = (
 )
 
 
-def tokenizer(*, chat_template: str | None = None, add_bos: bool = True) -> PreTrainedTokenizerFast:
+def tokenizer(
+    *, chat_template: str | None = None, add_bos: bool = True, markers: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
     """A byte-level BPE of about 500 tokens, which puts a BOS token in front of a text."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -55,6 +58,7 @@ def tokenizer(*, chat_template: str | None = None, add_bos: bool = True) -> PreT
     if add_bos:
         bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     made = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>")
+    made.add_special_tokens({"additional_special_tokens": list(markers)})
     made.chat_template = chat_template
     return made
 

@@ -108,9 +108,9 @@ def clean(text: str) -> str:
     """The user's message without what the model wrote around it: later turns, quotation marks, a heading of its own.
 
     Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `). Deviations: done until nothing is
-    left to do, so that `YOU: "..."` is clean too; the cut at a marker, for backends that return their stop strings.
+    left to do, so that `YOU: "..."` is clean too; the cut at a marker or where the model goes on in another's name.
     """
-    for stop in STOPS:
+    for stop in (*STOPS, f"\n{_HEADINGS[Role.ASSISTANT]}", f"\n{_HEADINGS[Role.USER]}", f"\n{_RULE}"):
         text = text.split(stop, 1)[0]
     cleaned = ""
     while cleaned != text:

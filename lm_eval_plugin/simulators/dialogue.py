@@ -65,9 +65,10 @@ def dialogue(
         assistant_system: The assistant's system message.
         max_turns: How often the assistant is asked at most, from 1; after that the user is forced to answer once.
         repeat: Which of the question's dialogues this is, from 0.
-        seed: Seeds the user's own choices.
+        seed: Seeds the choices that the policy itself makes; what models sample follows the run's seed.
 
-    Source: ChatBench, section on user simulation; interactive-eval @ a90f773.
+    Source: ChatBench, section on user simulation; interactive-eval @ a90f773. Deviation: there the tenth user turn is the
+    forced one; here ten messages are replied to before it.
     """
     rng = random.Random(seed)
     history: tuple[Message, ...] = ()
