@@ -148,7 +148,9 @@ class HostModel:
         # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
         if text is None or (isinstance(self.lm, TemplateAPI) and text in _PLACEHOLDERS):
             return Failure(StopReason.MODEL_ERROR)
-        visible, reasoning = split_reasoning(opened_reasoning(str(prompt)) + text)
+        # With a think_end_token the backend has taken the block away already.
+        opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt))
+        visible, reasoning = split_reasoning(opened + text)
         return Reply(visible, self.count(visible, special=False), seconds, reasoning, trimmed)
 
 

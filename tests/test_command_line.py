@@ -44,7 +44,6 @@ def test_the_demo_shows_what_it_is_made_for(demo_run):
     results = json.loads(next(folder.rglob("results_*.json")).read_text())["results"]["chatbench_demo"]
     assert results["sample_len"] == 48
     assert 0.2 < results["acc_static,none"] < 0.9
-    assert abs(results["acc_gap,none"]) > 0.02
     assert results["answered,none"] > 0.6
     samples = [json.loads(line) for line in next(folder.rglob("samples_*.jsonl")).read_text().splitlines()]
     cells = {(sample["acc"], sample["acc_static"]) for sample in samples}
