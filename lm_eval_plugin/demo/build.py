@@ -40,7 +40,7 @@ from lm_eval_plugin.demo.corpus import (
     static_example,
     user_examples,
 )
-from lm_eval_plugin.demo.material import MORAL, Item, assign_errors, load_items
+from lm_eval_plugin.demo.material import Item, assign_errors, load_items
 from lm_eval_plugin.simulators.chatbench import prompt_text
 from lm_eval_plugin.transcript import Message, Role
 
@@ -67,10 +67,10 @@ class Schedule:
 
 
 # The drill is learned in one sudden step after some 250 updates, so the rate must not have fallen by then.
-DRILL = Schedule(dialogues=100, learning_rate=1.5e-3, course="constant_with_warmup", batch=16)
-BASE = Schedule(dialogues=370, learning_rate=2.5e-3)
-ASSISTANT = Schedule(dialogues=55, learning_rate=1.2e-3)
-ADAPTER = Schedule(dialogues=26, learning_rate=2e-3)
+DRILL = Schedule(dialogues=120, learning_rate=1.5e-3, course="constant_with_warmup", batch=16)
+BASE = Schedule(dialogues=400, learning_rate=2.5e-3)
+ASSISTANT = Schedule(dialogues=60, learning_rate=1.2e-3)
+ADAPTER = Schedule(dialogues=30, learning_rate=2e-3)
 
 
 def main() -> None:
@@ -91,8 +91,6 @@ def build(questions: Path, output: Path) -> None:
     rng = random.Random(SEED)
     shots = load_items(questions, "dev")
     items = assign_errors(load_items(questions, "test"), rng) + shots
-    # Verdict questions are so alike that they take twice the practice to be told apart.
-    items += [item for item in items if item.question.subject == MORAL]
     tokenizer = train_tokenizer(_sample_texts(items, shots, random.Random(SEED)), fixed_lines(items[0]))
 
     base = new_model(tokenizer)

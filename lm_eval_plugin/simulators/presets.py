@@ -47,7 +47,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     },
     "demo": {
         "policy": "chatbench",
-        "temperature": 0.6,
+        "temperature": 0.4,
         "max_tokens": 96,
         "model_args": {"pretrained": str(SIMULATOR_BASE), "peft": str(SIMULATOR_ADAPTER)},
     },
