@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from lm_eval.models.huggingface import HFLM
 
 from lm_eval_plugin.demo import ASSISTANT
@@ -12,9 +13,20 @@ from lm_eval_plugin.demo import ASSISTANT
 class DemoAssistant(HFLM):  # type: ignore[misc]
     """The host's `hf` backend over the bundled assistant; it takes every argument of `hf` but needs none.
 
-    A batch size of 1, which is what the host passes when none is asked for, means 16 here: the model is so small that one
-    prompt at a time would only be slow.
+    Where no device is named it takes what there is. A batch size of 1, which is what the host passes when none is asked
+    for, means 16 here: the model is so small that one prompt at a time would only be slow.
     """
 
-    def __init__(self, pretrained: str = str(ASSISTANT), batch_size: int | str = 1, **kwargs: Any) -> None:
-        super().__init__(pretrained=pretrained, batch_size=16 if str(batch_size) == "1" else batch_size, **kwargs)
+    def __init__(
+        self,
+        pretrained: str = str(ASSISTANT),
+        batch_size: int | str = 1,
+        device: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            pretrained=pretrained,
+            batch_size=16 if str(batch_size) == "1" else batch_size,
+            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+            **kwargs,
+        )
