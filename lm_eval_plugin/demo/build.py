@@ -2,8 +2,8 @@
 
     python -m lm_eval_plugin.demo.build [--output DIR]
 
-Everything follows from the demo questions, the notes on them and one seed. Two free processor cores need under ten
-minutes. One small model first learns how people and assistants talk about the questions: it is the simulator's base.
+Everything follows from the demo questions, the notes on them and one seed. Two processor cores need about a quarter
+of an hour. One small model first learns how people and assistants talk about the questions: it is the simulator's base.
 The assistant is the same model trained further on one assistant's replies. The user is an adapter, trained as one would
 train a larger simulator: a LoRA on the frozen base, with the loss on the user's own words alone.
 """
