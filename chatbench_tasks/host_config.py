@@ -49,9 +49,7 @@ def _included(own: Mapping[str, Any], include: str, where: str) -> dict[str, Any
     folder = Path(lm_eval.tasks.__file__).parent
     path = folder / apply_template(include, dict(own))
     if not path.is_file():
-        raise ConfigError(
-            f"{where}: dialogue.include is {include!r}, but the host has no {path.relative_to(folder)} among its tasks"
-        )
+        raise ConfigError(f"{where}: dialogue.include is {include!r}, but the host has no file {path}")
     inherited = {key: value for key, value in load_yaml(path).items() if key not in _NOT_INHERITED}
     metadata = {**(inherited.get("metadata") or {}), **(own.get("metadata") or {})}
     return {**inherited, **own, "metadata": metadata}

@@ -125,10 +125,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             )
         self._prompting = prompting
         super().build_all_requests(**prompting)
-        asked = [
-            DialogueRequest.from_arguments(request.arguments) for request in self._instances if _is_dialogue(request)
-        ]
-        check_simulator(self.dialogue.simulator, [request.question for request in asked])
+        questions = [self.question(request.doc) for request in self._instances if _is_dialogue(request)]
+        check_simulator(self.dialogue.simulator, questions)
 
     # From documents to requests, from responses to metrics
 

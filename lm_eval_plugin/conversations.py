@@ -46,11 +46,14 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
     Returns:
         The transcripts as JSON, in the order of the requests.
     """
-    read = {id(instance): DialogueRequest.from_arguments(instance.arguments) for instance in requests}
+    # The host passes the same instance once for every repeat; reading it once is enough.
+    once = {id(instance): instance for instance in requests}
+    read = {key: DialogueRequest.from_arguments(instance.arguments) for key, instance in once.items()}
+    settings = {key: request.settings_key() for key, request in read.items()}
     jobs = _numbered(requests)
     groups: dict[str, list[tuple[int, int]]] = defaultdict(list)
     for job in dict.fromkeys(jobs):
-        groups[read[job[0]].settings_key()].append(job)
+        groups[settings[job[0]]].append(job)
     held: dict[tuple[int, int], str] = {}
     for group in groups.values():
         transcripts = _hold(lm, [(read[instance], repeat) for instance, repeat in group])
