@@ -126,7 +126,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         self._prompting = prompting
         super().build_all_requests(**prompting)
         questions = [self.question(request.doc) for request in self._instances if _is_dialogue(request)]
-        check_simulator(self.dialogue.simulator, questions)
+        check_simulator(self.dialogue, questions)
 
     # From documents to requests, from responses to metrics
 

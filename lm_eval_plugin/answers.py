@@ -85,6 +85,25 @@ def named_option(reply: str, question: Question) -> str | None:
     return _option_by_text(reply, question)
 
 
+def states_answer(text: str, question: Question) -> bool:
+    """Whether a text says outright that one of the options is the answer: by letter, or by the option's text.
+
+    Only a box, a verdict (`the answer is B`, `B is correct`, `the answer is 56`) or a line `Answer: B` counts.
+    """
+    if any((said := final_answer(line, question)) and said.letter for line in text.splitlines()):
+        return True
+    named = {
+        match["letter"]
+        for pattern in (_BOXED, _VERDICT, _CALLED_RIGHT)
+        for match in pattern.finditer(text)
+        if not _negated(text, match.start())
+    }
+    return bool(named & set(question.letters)) or any(
+        re.search(rf"\banswer\s*(?:is|:|=)\s*{re.escape(choice.strip())}(?!\w)", text, re.IGNORECASE)
+        for choice in question.choices
+    )
+
+
 def _negated(text: str, place: int) -> bool:
     """Whether a negation stands before the place in the same clause."""
     return _NEGATION.search(_CLAUSE_END.split(text[:place])[-1]) is not None

@@ -6,10 +6,13 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import jinja2
 from lm_eval.api.model import LM
+from lm_eval.models.anthropic_llms import AnthropicChat
+from lm_eval.models.openai_completions import LocalChatCompletion
 
 from lm_eval_plugin.engine import Chat
 from lm_eval_plugin.errors import ConfigError
@@ -28,7 +31,7 @@ class ChatFormat(Protocol):
     stops: Sequence[str]
 
     def render(self, chat: Chat) -> str:
-        """The prompt that the model continues with the assistant's next reply."""
+        """The prompt that the model continues with the speaker's next message."""
         ...
 
 
@@ -41,7 +44,7 @@ class PlainFormat:
         self._foreign = special_tokens(lm)
 
     def render(self, chat: Chat) -> str:
-        """The chat as a transcript that ends with the assistant's heading."""
+        """The chat as a transcript that ends with the speaker's heading."""
         return plain_transcript(_cleaned(chat, self._foreign))
 
 
@@ -69,13 +72,27 @@ class TemplateFormat:
         self._foreign = special_tokens(lm) | set(_MARKER.findall(around))
 
     def render(self, chat: Chat) -> str:
-        """The chat as the template lays it out, with the head of the assistant's turn at the end."""
+        """The chat as the template lays it out, with the head of the speaker's turn at the end.
+
+        Raises:
+            ConfigError: The user is to speak after a system message, for which the template has no place.
+        """
         chat = _cleaned(chat, self._foreign)
         turns = [_turn(message.role, message.content) for message in chat.messages]
+        if chat.speaker is Role.USER:
+            return self._users_turn([{"role": "system", "content": chat.system}, *turns]) + chat.prefill
         if not self._takes_system:
             turns[0] = _turn(Role.USER, f"{chat.system}\n\n{turns[0]['content']}")
             return self._apply(turns)
         return self._apply([{"role": "system", "content": chat.system}, *turns])
+
+    def _users_turn(self, turns: list[dict[str, str]]) -> str:
+        """The conversation up to where a next message of the user would stand, whichever role the template opens itself."""
+        if not self._takes_system:
+            raise ConfigError(
+                "the model's chat template takes no system message, where a user model's intent stands; it is no user model"
+            )
+        return self._apply([*turns, _turn(Role.USER, _USER)]).rpartition(_USER)[0]
 
     def _apply(self, turns: list[dict[str, str]]) -> str:
         # A chat API gets a wrapper around JSON here, not a plain string; it must reach the API as it is.
@@ -93,6 +110,16 @@ class TemplateFormat:
                 f"--apply_chat_template was given, but the model has no usable chat template ({error}); leave the flag out "
                 "to talk in a plain transcript"
             ) from error
+
+
+def is_chat_api(lm: LM) -> bool:
+    """Whether a backend takes chat messages and nothing else."""
+    return isinstance(lm, LocalChatCompletion | AnthropicChat)
+
+
+def has_chat_template(lm: LM) -> bool:
+    """Whether the model's tokenizer comes with a chat template."""
+    return bool(getattr(getattr(lm, "tokenizer", None), "chat_template", None))
 
 
 def special_tokens(lm: LM) -> set[str]:
@@ -117,7 +144,7 @@ def muted(name: str) -> Iterator[None]:
 
 def _cleaned(chat: Chat, foreign: set[str]) -> Chat:
     messages = tuple(Message(message.role, break_tokens(message.content, foreign)) for message in chat.messages)
-    return Chat(break_tokens(chat.system, foreign), messages)
+    return replace(chat, system=break_tokens(chat.system, foreign), messages=messages)
 
 
 def _turn(role: Role, content: str) -> dict[str, str]:

@@ -6,31 +6,29 @@ its own, which every process loads once.
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
-from lm_eval.api.registry import get_model
-from lm_eval.models.openai_completions import LocalChatCompletion
 from tqdm import tqdm
 
-from lm_eval_plugin.chat_format import ChatFormat, PlainFormat, TemplateFormat
-from lm_eval_plugin.configuration import SimulatorConfig
-from lm_eval_plugin.engine import ChatModel, Progress, converse
+from lm_eval_plugin.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
+from lm_eval_plugin.configuration import DialogueConfig
+from lm_eval_plugin.engine import ChatModel, Progress, Reply, converse, watched
 from lm_eval_plugin.errors import ConfigError, SimulatorError
 from lm_eval_plugin.host_model import HostModel, serving
+from lm_eval_plugin.person import Person
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.simulators.chatbench import STOPS, ChatbenchUser, Reading
-from lm_eval_plugin.simulators.dialogue import Simulator, dialogue
-from lm_eval_plugin.simulators.presets import MODEL_POLICIES
-from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import Role, StopReason, Transcript
+from lm_eval_plugin.simulated_user import label_of, make_simulator, user_model
+from lm_eval_plugin.simulators.dialogue import dialogue
+from lm_eval_plugin.simulators.personas import people_of
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -56,81 +54,46 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
         groups[settings[job[0]]].append(job)
     held: dict[tuple[int, int], str] = {}
     for group in groups.values():
-        transcripts = _hold(lm, [(read[instance], repeat) for instance, repeat in group])
+        transcripts = hold(lm, [(read[instance], repeat) for instance, repeat in group])
         held.update(zip(group, (transcript.to_json() for transcript in transcripts), strict=True))
     return [held[job] for job in jobs]
 
 
-def check_simulator(config: SimulatorConfig, questions: Iterable[Question]) -> None:
+def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> None:
     """Load a simulator and make sure that its model's window holds every question, before anything is run.
 
     Raises:
         ModelError: Its model cannot be loaded.
         SimulatorError: Its adapter does not fit, or a question does not.
     """
-    model = user_model(config)
-    if model is None:
+    model = user_model(config.simulator)
+    if not isinstance(model, HostModel):
         return
-    simulator = make_simulator(config)
     too_long = [
         (needed, question.id)
         for question in questions
-        for needed, room in [_first_prompt(model, simulator, question)]
+        for needed, room in [_first_prompt(model, config, question)]
         if needed > room
     ]
     if too_long:
         needed, question_id = max(too_long)
         raise SimulatorError(
-            f"{len(too_long)} questions do not fit into the window of simulator {config.label!r}: the longest, "
+            f"{len(too_long)} questions do not fit into the window of simulator {label_of(config)!r}: the longest, "
             f"{question_id}, takes {needed} tokens and {model.window} less {model.max_tokens} for a message are there. "
             "Use a simulator with a larger window, lower its max_tokens, or leave these questions out with --samples"
         )
 
 
-def make_simulator(config: SimulatorConfig) -> Simulator:
-    """The user policy that a configuration names."""
-    if config.policy == "scripted":
-        return ScriptedUser(config.label)
-    return ChatbenchUser(config.label, Reading(config.reading))
-
-
-def user_model(config: SimulatorConfig) -> HostModel | None:
-    """The model that speaks for the simulated user, loaded at its first use; None for a policy without one."""
-    if config.policy not in MODEL_POLICIES:
-        return None
-    return _user_model(config.model_dump_json())
-
-
-# Two, so that a run that compares two simulators does not load them again and again.
-@functools.lru_cache(maxsize=2)
-def _user_model(config_json: str) -> HostModel:
-    config = SimulatorConfig.model_validate_json(config_json)
-    if config.backend == "hf":
-        from lm_eval_plugin.quantized import load_quantized
-
-        lm: LM = load_quantized(config.model_args, config.quantization)
-        # Without these, transformers would cut the distribution as the checkpoint's generation defaults say.
-        whole = {"top_k": 0, "top_p": 1.0} if config.temperature > 0 else {}
-    else:
-        lm, whole = get_model(config.backend).create_from_arg_obj(dict(config.model_args)), {}
-    if isinstance(lm, LocalChatCompletion):
-        raise ConfigError(
-            f"simulator {config.label}: the policy {config.policy} continues a text, which the chat API {config.backend!r} "
-            "cannot; use local-completions or another backend that completes texts"
-        )
-    return HostModel(
-        lm,
-        name=f"simulator {config.label}",
-        temperature=config.temperature,
-        max_tokens=config.max_tokens,
-        until=STOPS,
-        gen_kwargs={**whole, **config.gen_kwargs},
+def _first_prompt(model: HostModel, config: DialogueConfig, question: Question) -> tuple[int, int]:
+    """Tokens that the user's first prompt takes, and those that there are for it."""
+    longest = max(people_of(config.persona), key=lambda person: len(person.text))
+    script = dialogue(
+        question, make_simulator(config), assistant_system="", max_turns=1, repeat=0, seed=0, persona=longest
     )
-
-
-def _first_prompt(model: HostModel, simulator: Simulator, question: Question) -> tuple[int, int]:
-    script = dialogue(question, simulator, assistant_system="", max_turns=1, repeat=0, seed=0)
     ask = next(script)
+    if ask.role is Role.ASSISTANT:
+        # A user whose first message is fixed asks its model from the second on.
+        ask = script.send(Reply("?"))
     script.close()
     return model.room(ask) or (0, 0)
 
@@ -145,59 +108,93 @@ def _numbered(requests: Sequence[Instance]) -> list[tuple[int, int]]:
     return jobs
 
 
-def _hold(lm: LM, group: Sequence[tuple[DialogueRequest, int]]) -> list[Transcript]:
-    """Hold dialogues that differ in their questions and repeats alone."""
-    request = group[0][0]
-    config = request.dialogue
-    simulator = make_simulator(config.simulator)
+def hold(
+    assistant: LM | ChatModel,
+    jobs: Sequence[tuple[DialogueRequest, int]],
+    *,
+    user: ChatModel | None = None,
+    on_message: Callable[[int, Message], None] | None = None,
+    bar: bool = True,
+) -> list[Transcript]:
+    """Hold dialogues that differ in their questions and repeats alone.
+
+    Args:
+        assistant: Who is talked to: a backend of the host, or whoever else can take a turn.
+        jobs: Requests with equal settings, each with the number of the repeat.
+        user: Who speaks for the user; by default the simulator's own model.
+        on_message: Told of every message, with the place of its dialogue in `jobs`, as soon as the other side may reply.
+        bar: Whether to show a progress bar.
+
+    Returns:
+        The transcripts, in the order of the jobs.
+    """
+    request = jobs[0][0]
+    simulator = make_simulator(request.dialogue)
     with ExitStack() as stack:
-        batch_size = stack.enter_context(serving(lm))
-        assistant = HostModel(
-            lm,
-            name="the model under test",
-            temperature=config.assistant.temperature,
-            max_tokens=config.assistant.max_tokens,
-            until=config.assistant.until,
-            gen_kwargs=config.assistant.gen_kwargs,
-            chat_format=_chat_format(lm, chat_template=request.chat_template),
-        )
-        models: dict[Role, ChatModel] = {Role.ASSISTANT: assistant}
-        if (user := user_model(config.simulator)) is not None:
-            models[Role.USER] = user
-            stack.enter_context(serving(user.lm, None if "batch_size" in config.simulator.model_args else batch_size))
+        models = _speakers(assistant, user or user_model(request.dialogue.simulator), request, stack)
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         # Ranks that drew the same noise would hold dependent dialogues.
-        torch.manual_seed(request.seed + lm.rank)
+        rank = assistant.rank if isinstance(assistant, LM) else 0
+        torch.manual_seed(request.seed + rank)
         scripts = [
             dialogue(
                 each.question,
                 simulator,
                 assistant_system=each.system,
-                max_turns=config.max_turns,
+                max_turns=request.dialogue.max_turns,
                 repeat=repeat,
                 seed=each.dialogue_seed(repeat),
+                persona=each.persona(),
             )
-            for each, repeat in group
+            for each, repeat in jobs
         ]
-        bar = stack.enter_context(tqdm(total=len(scripts), desc="Dialogues", disable=lm.rank != 0))
+        if on_message is not None:
+            scripts = [watched(script, partial(on_message, place)) for place, script in enumerate(scripts)]
+        people = any(isinstance(model, Person) for model in models.values())
+        shown = stack.enter_context(tqdm(total=len(scripts), desc="Dialogues", disable=rank != 0 or people or not bar))
 
         def show(progress: Progress) -> None:
-            bar.set_postfix(active=progress.active, round=progress.rounds, refresh=False)
-            bar.update(progress.finished - bar.n)
+            shown.set_postfix(active=progress.active, round=progress.rounds, refresh=False)
+            shown.update(progress.finished - shown.n)
 
-        transcripts = converse(scripts, models, show)
+        # A person has one conversation at a time.
+        batches = [[script] for script in scripts] if people else [scripts]
+        transcripts = [transcript for batch in batches for transcript in converse(batch, models, show)]
     _warn(transcripts)
     return transcripts
+
+
+def _speakers(
+    assistant: LM | ChatModel, user: ChatModel | None, request: DialogueRequest, stack: ExitStack
+) -> dict[Role, ChatModel]:
+    """Who speaks for which role, backends of the host made ready for many rounds until the stack is closed."""
+    batch_size = None
+    if isinstance(assistant, LM):
+        batch_size = stack.enter_context(serving(assistant))
+        settings = request.dialogue.assistant
+        assistant = HostModel(
+            assistant,
+            name="the model under test",
+            temperature=settings.temperature,
+            max_tokens=settings.max_tokens,
+            until=settings.until,
+            gen_kwargs=settings.gen_kwargs,
+            chat_format=_chat_format(assistant, chat_template=request.chat_template),
+        )
+    if isinstance(user, HostModel):
+        own = "batch_size" in request.dialogue.simulator.model_args
+        stack.enter_context(serving(user.lm, None if own else batch_size))
+    return {Role.ASSISTANT: assistant, **({} if user is None else {Role.USER: user})}
 
 
 def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
     if chat_template:
         return TemplateFormat(lm)
-    if isinstance(lm, LocalChatCompletion):
+    if is_chat_api(lm):
         raise ConfigError(
             "the model under test is a chat API, which takes chat messages only; add --apply_chat_template"
         )
-    if getattr(getattr(lm, "tokenizer", None), "chat_template", None):
+    if has_chat_template(lm):
         logger.warning("The model has a chat template that is not used; add --apply_chat_template to talk through it.")
     return PlainFormat(lm)
 
@@ -221,6 +218,7 @@ def _warn(transcripts: Sequence[Transcript]) -> None:
             len(replies),
             sum(not message.content and bool(message.reasoning) for message in replies),
         )
+    _warn_of_events(transcripts)
     unheld = {
         StopReason.CONTEXT: "did not fit into a model's window even in part and ended without an answer",
         StopReason.MODEL_ERROR: "ended because a model returned no reply; they are not scored",
@@ -229,3 +227,14 @@ def _warn(transcripts: Sequence[Transcript]) -> None:
         count = sum(transcript.stop_reason is reason for transcript in transcripts)
         if count:
             logger.warning("%d of %d dialogues %s (stop_reason %s).", count, len(transcripts), what, reason.value)
+
+
+def _warn_of_events(transcripts: Sequence[Transcript]) -> None:
+    watched_ones = [transcript.events for transcript in transcripts if transcript.events is not None]
+    counts = {event: sum(event in events for events in watched_ones) for event in Event}
+    if any(counts.values()):
+        logger.warning(
+            "The simulated user did what a person would not in some of %d dialogues (events): %s.",
+            len(watched_ones),
+            ", ".join(f"{event.value} in {count / len(watched_ones):.1%}" for event, count in counts.items() if count),
+        )

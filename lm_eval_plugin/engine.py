@@ -16,10 +16,19 @@ from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A prompt for a model that takes part as itself: its system message, then the conversation, oldest first."""
+    """A prompt for a model that takes part as itself: its system message, then the conversation, oldest first.
+
+    Args:
+        system: What the model is told to be.
+        messages: What was said, in the roles in which the model sees it.
+        speaker: Whose turn it is to speak; a model that plays the user in its own role speaks as `USER`.
+        prefill: How the model's message begins; the reply holds what follows. A chat API does not take it.
+    """
 
     system: str
     messages: tuple[Message, ...]
+    speaker: Role = Role.ASSISTANT
+    prefill: str = ""
 
 
 Prompt = str | Chat
@@ -121,3 +130,20 @@ def converse(
         if on_round is not None:
             on_round(Progress(finished=len(transcripts), active=len(pending), rounds=rounds))
     return [transcripts[index] for index in range(len(running))]
+
+
+def watched(script: Dialogue, on_message: Callable[[Message], None]) -> Dialogue:
+    """The same dialogue, with every message told as soon as the other side may reply to it, and the last at the end."""
+    told, reply = 0, None
+    while True:
+        try:
+            ask = script.send(reply)  # type: ignore[arg-type]  # None starts a generator
+        except StopIteration as end:
+            transcript: Transcript = end.value
+            for message in transcript.messages[told:]:
+                on_message(message)
+            return transcript
+        for message in ask.history[told:]:
+            on_message(message)
+        told = len(ask.history)
+        reply = yield ask

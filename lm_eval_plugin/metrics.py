@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from statistics import fmean
 
-from lm_eval_plugin.transcript import Role, StopReason, Transcript
+from lm_eval_plugin.transcript import Event, Role, StopReason, Transcript
 
 HIGHER_IS_BETTER = {
     "acc": True,
@@ -19,6 +19,7 @@ HIGHER_IS_BETTER = {
     "valid": True,
     "user_turns": False,
     "model_error": False,
+    **{f"event_{event.value}": False for event in Event},
 }
 """The metrics of a question, in the order of the table, and whether more of it is better."""
 
@@ -48,6 +49,15 @@ def user_turns(transcript: Transcript) -> float:
     return float(sum(message.role is Role.ASSISTANT for message in transcript.messages))
 
 
+def event_rates(transcripts: Sequence[Transcript]) -> dict[str, float]:
+    """event_E = dialogues in which event E happened at least once / dialogues, from 0 to 1, for each E of `Event`.
+
+    Empty for a user that no guardrail watches.
+    """
+    events = [transcript.events for transcript in transcripts if transcript.events is not None]
+    return {f"event_{event.value}": fmean(event in seen for seen in events) for event in Event if events}
+
+
 def question_metrics(
     transcripts: Sequence[Transcript], gold: Collection[str], acc_static: float | None
 ) -> dict[str, float]:
@@ -60,7 +70,8 @@ def question_metrics(
 
     Returns:
         Every metric that can be told, by name. `acc`, `acc_static`, `answered`, `valid` and `model_error` lie from 0 to
-        1, `acc_gap` = acc - acc_static from -1 to 1, `user_turns` from 0 up.
+        1, `acc_gap` = acc - acc_static from -1 to 1, `user_turns` from 0 up; for a user with a model the rates `event_...`
+        of what a person would not have done, from 0 to 1.
     """
     counted = scored(transcripts)
     metrics = {} if acc_static is None else {"acc_static": acc_static}
@@ -70,6 +81,7 @@ def question_metrics(
         metrics["answered"] = fmean(answered(transcript) for transcript in counted)
         metrics["valid"] = fmean(valid(transcript) for transcript in counted)
         metrics["user_turns"] = fmean(user_turns(transcript) for transcript in counted)
+        metrics |= event_rates(counted)
         if acc_static is not None:
             metrics["acc_gap"] = metrics["acc"] - acc_static
     return {name: metrics[name] for name in HIGHER_IS_BETTER if name in metrics}

@@ -23,11 +23,11 @@ _PLAIN_HEADINGS = ("User:", "Assistant:", "System:")
 
 
 def plain_transcript(chat: Chat) -> str:
-    """The chat as text for a base model, ending with the assistant's heading, which the model continues."""
+    """The chat as text for a base model, ending with the speaker's heading, which the model continues."""
     turns = [
         f"{PLAIN_ROLES[message.role]} {indent_headings(message.content, _PLAIN_HEADINGS)}" for message in chat.messages
     ]
-    return "\n\n".join([chat.system, *turns, PLAIN_ROLES[Role.ASSISTANT]])
+    return "\n\n".join([chat.system, *turns, f"{PLAIN_ROLES[chat.speaker]} {chat.prefill}".strip()])
 
 
 def indent_headings(text: str, headings: Iterable[str]) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lm_eval_plugin.configuration import DialogueConfig
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.personas import Persona, draw_persona
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 """The assistant's system message where the user of the harness gives none."""
@@ -64,6 +66,10 @@ class DialogueRequest:
         """Equal for requests that differ in nothing but the question, and so can be held together."""
         settings = {key: entry for key, entry in self.to_arguments()[1].items() if key != "question"}
         return json.dumps(settings, sort_keys=True)
+
+    def persona(self) -> Persona:
+        """Who the user is in this question's dialogues: the same in every repeat, drawn from run and question alone."""
+        return draw_persona(self.dialogue.persona, random.Random(f"{self.seed}|{self.question.id}|persona"))
 
     def dialogue_seed(self, repeat: int) -> int:
         """The seed of one of its dialogues, from 0 to 2**32 - 1; it depends on run, question and repeat alone."""

@@ -6,12 +6,13 @@ A transcript is the response that the host stores with a sample, and every measu
      "messages": [{"role": "user", "content": "What is 7 x 8?", "tokens": 8, "seconds": 0.41},
                   {"role": "assistant", "content": "It is 56, so B.", "tokens": 9, "seconds": 0.38},
                   {"role": "user", "content": "Answer: B", "tokens": 3, "seconds": 0.2}],
-     "answer": "B", "stop_reason": "answered", "context_trimmed": false}
+     "answer": "B", "stop_reason": "answered", "context_trimmed": false, "events": {"repeat": 1}}
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -46,6 +47,27 @@ class StopReason(str, Enum):
     MODEL_ERROR = "model_error"
 
 
+class Event(str, Enum):
+    """What a simulated user did that a person would not; each is counted where it happens.
+
+    EMPTY: it said nothing.
+    ECHO: it said what the assistant had just said.
+    REPEAT: it said again what it had said in its turn before.
+    SWAPPED_ROLE: it spoke as the assistant ("How can I help you?").
+    LEAKED_REASONING: its message held what it thought, or what it was told to be.
+    MARKER: its message held a piece of its prompt's structure; what follows it was cut off.
+    ANSWER_LEAK: it stated an option as the answer before the assistant had said anything.
+    """
+
+    EMPTY = "empty"
+    ECHO = "echo"
+    REPEAT = "repeat"
+    SWAPPED_ROLE = "swapped_role"
+    LEAKED_REASONING = "leaked_reasoning"
+    MARKER = "marker"
+    ANSWER_LEAK = "answer_leak"
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn of one speaker.
@@ -78,6 +100,9 @@ class Transcript:
         answer: The accepted letter, or None.
         stop_reason: Why the dialogue ended.
         context_trimmed: Whether a model was at some point shown less than the whole conversation.
+        events: How often the user did what a person would not, attempts included that were asked for again; None for a
+            user that no guardrail watches, such as a script or a person.
+        persona: Who the user was told to be: a name of `simulators.personas` or a text; empty for nobody in particular.
     """
 
     question_id: str
@@ -88,23 +113,27 @@ class Transcript:
     answer: str | None
     stop_reason: StopReason
     context_trimmed: bool = False
+    events: Mapping[Event, int] | None = None
+    persona: str = ""
 
     def to_json(self) -> str:
-        """The transcript as one line of JSON."""
-        return json.dumps(
-            {
-                "version": VERSION,
-                "question_id": self.question_id,
-                "simulator": self.simulator,
-                "repeat": self.repeat,
-                "seed": self.seed,
-                "messages": [_message_fields(message) for message in self.messages],
-                "answer": self.answer,
-                "stop_reason": self.stop_reason.value,
-                "context_trimmed": self.context_trimmed,
-            },
-            ensure_ascii=False,
-        )
+        """The transcript as one line of JSON; `events` and `persona` only where there are any to speak of."""
+        fields: dict[str, Any] = {
+            "version": VERSION,
+            "question_id": self.question_id,
+            "simulator": self.simulator,
+            "repeat": self.repeat,
+            "seed": self.seed,
+            "messages": [_message_fields(message) for message in self.messages],
+            "answer": self.answer,
+            "stop_reason": self.stop_reason.value,
+            "context_trimmed": self.context_trimmed,
+        }
+        if self.events is not None:
+            fields["events"] = {event.value: count for event, count in self.events.items()}
+        if self.persona:
+            fields["persona"] = self.persona
+        return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Transcript:
@@ -128,9 +157,15 @@ class Transcript:
                 answer=fields["answer"],
                 stop_reason=StopReason(fields["stop_reason"]),
                 context_trimmed=fields["context_trimmed"],
+                events=_events(fields.get("events")),
+                persona=fields.get("persona", ""),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"a transcript lacks or misnames a field: {error}") from error
+
+
+def _events(counts: Mapping[str, int] | None) -> dict[Event, int] | None:
+    return None if counts is None else {Event(name): count for name, count in counts.items()}
 
 
 def _message_fields(message: Message) -> dict[str, Any]:

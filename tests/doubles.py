@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lm_eval_plugin.engine import Ask, Failure, Prompt, Reply, converse
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.chatbench import ChatbenchUser
+from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
 from lm_eval_plugin.simulators.dialogue import Simulator, dialogue
+from lm_eval_plugin.simulators.model_user import ModelUser
+from lm_eval_plugin.simulators.personas import NOBODY, Persona
 from lm_eval_plugin.transcript import Role, Transcript
 
 PRODUCT = Question("product", "arithmetic", "What is 7 x 8?", ("54", "56", "58", "63"))
@@ -39,6 +42,11 @@ def saying(*lines: Reply | Failure | str) -> ScriptedModel:
     return ScriptedModel(lambda ask: lines[sum(message.role is ask.role for message in ask.history)])
 
 
+def chatbench_user(label: str = "chatbench", reading: Reading = Reading.A, **settings: Any) -> ModelUser:
+    """The user of the released weights, without a model of its own."""
+    return ModelUser(label, ChatbenchFormat(reading), **settings)
+
+
 def hold(
     user: ScriptedModel,
     assistant: ScriptedModel,
@@ -49,15 +57,17 @@ def hold(
     max_turns: int = 10,
     repeat: int = 0,
     seed: int = 0,
+    persona: Persona = NOBODY,
 ) -> Transcript:
     """One dialogue between two scripted models."""
     script = dialogue(
         question,
-        simulator or ChatbenchUser(),
+        simulator or chatbench_user(),
         assistant_system=system,
         max_turns=max_turns,
         repeat=repeat,
         seed=seed,
+        persona=persona,
     )
     return converse([script], {Role.USER: user, Role.ASSISTANT: assistant})[0]
 

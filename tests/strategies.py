@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from lm_eval_plugin.question import LETTERS, Question
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
 
 # The same examples every time, and no verdict that hangs on how busy the machine is.
 PROPERTY = settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -64,4 +64,6 @@ transcripts = st.builds(
     answer=st.none() | st.sampled_from(LETTERS),
     stop_reason=st.sampled_from(StopReason),
     context_trimmed=st.booleans(),
+    events=st.none() | st.dictionaries(st.sampled_from(Event), st.integers(min_value=1, max_value=9)),
+    persona=st.text(max_size=10),
 )

@@ -182,7 +182,7 @@ def test_all_problems_are_told_at_once():
         ({"static": 1}, "static", "1"),
         ({"static": "letters"}, "static.0", "'letters'"),
         ({"dataset": 1}, "dataset", "1"),
-        ({"assistant": "greedy"}, "assistant", "'greedy'"),
+        ({"assistant": 7}, "assistant", "7"),
         ({"assistant": {"temperature": -0.1}}, "assistant.temperature", "-0.1"),
         ({"assistant": {"temperature": "0"}}, "assistant.temperature", "'0'"),
         ({"assistant": {"max_tokens": 0}}, "assistant.max_tokens", "0"),

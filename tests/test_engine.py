@@ -1,9 +1,8 @@
 import pytest
-from doubles import PRODUCT, ScriptedModel, saying
+from doubles import PRODUCT, ScriptedModel, chatbench_user, saying
 
 from lm_eval_plugin.engine import Ask, Failure, Progress, Reply, converse
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.chatbench import ChatbenchUser
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -60,7 +59,7 @@ def dialogues(numbers):
     """Dialogues of the real loop, whose questions differ."""
     for number in numbers:
         question = Question(f"q{number}", "sums", f"What is {number} plus 1?", (f"{number}", f"{number + 1}"))
-        yield dialogue(question, ChatbenchUser(), assistant_system="Help.", max_turns=4, repeat=0, seed=number)
+        yield dialogue(question, chatbench_user(), assistant_system="Help.", max_turns=4, repeat=0, seed=number)
 
 
 def talkers():

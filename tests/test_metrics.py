@@ -9,7 +9,7 @@ from lm_eval_plugin.metrics import HIGHER_IS_BETTER, accuracy, question_metrics,
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
 
 RANGES = {
     "acc": (0, 1),
@@ -19,6 +19,7 @@ RANGES = {
     "valid": (0, 1),
     "user_turns": (0, float("inf")),
     "model_error": (0, 1),
+    **{f"event_{event.value}": (0, 1) for event in Event},
 }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import tiny_models
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig
 
-from lm_eval_plugin.errors import ModelError, SimulatorError
-from lm_eval_plugin.quantized import load_quantized, quantized_layers
+from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
+from lm_eval_plugin.quantized import dtype_for, load_quantized, quantized_layers, read_max_memory, value_bytes
+
+WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="tells what happens without a GPU")
 
 KINDS = ("gpt2", "llama", "mistral")
 TEXT = "What is 3 times 4?\nA. 12\nB. 7"
@@ -110,3 +112,57 @@ def test_a_model_that_cannot_be_quantized_here_names_the_way_out(simulators, mon
     monkeypatch.setattr(quantizer.Bnb8BitHfQuantizer, "validate_environment", refuses)
     with pytest.raises(ModelError, match="quantization: none"):
         load(simulators, "llama", "8bit")
+
+
+def test_gpus_have_numbers_in_max_memory_although_json_keys_are_strings():
+    assert read_max_memory({"0": "20MiB", 1: 5, "cpu": "4GiB"}) == {0: "20MiB", 1: 5, "cpu": "4GiB"}
+    assert read_max_memory(None) is None
+
+
+def test_max_memory_that_is_no_mapping_is_an_error_that_shows_one(simulators):
+    with pytest.raises(ConfigError, match=r'model_args.max_memory is \'20GiB\'; .*"cpu"'):
+        load(simulators, "llama", "none", max_memory="20GiB")
+
+
+@WITHOUT_GPU
+def test_max_memory_without_a_gpu_is_ignored_aloud_and_leaves_the_layers_quantized(simulators, caplog):
+    lm = load(simulators, "llama", "8bit", max_memory={"0": "20MiB", "cpu": "4GiB"})
+    assert quantized_layers(lm.model) >= 8
+    assert "max_memory is ignored" in caplog.text
+
+
+@WITHOUT_GPU
+def test_parallelize_without_a_gpu_leaves_the_layers_quantized(simulators):
+    base, adapter = simulators["llama"]
+    lm = load_quantized({"pretrained": str(base), "peft": str(adapter), "parallelize": True}, "8bit")
+    assert quantized_layers(lm.model) >= 8
+
+
+@WITHOUT_GPU
+@pytest.mark.parametrize("quantization", ["8bit", "nf4", "none"])
+def test_a_model_beyond_main_memory_is_refused_before_its_weights_are_looked_for(tmp_path, quantization):
+    # An embedding of terabytes, of which only the configuration exists.
+    LlamaConfig(vocab_size=10**9, hidden_size=8192, num_hidden_layers=1).save_pretrained(tmp_path)
+    tiny_models.tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="of main memory for its weights") as raised:
+        load_quantized({"pretrained": str(tmp_path)}, quantization)
+    assert "chatbench-distilgpt2" in str(raised.value)
+
+
+def test_a_configuration_of_no_language_model_is_said_to_be_that(tmp_path):
+    (tmp_path / "config.json").write_text('{"hidden_size": 8}')
+    tiny_models.tokenizer().save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load_quantized({"pretrained": str(tmp_path), "device": "cpu"}, "8bit")
+
+
+def test_quantized_models_on_the_cpu_keep_the_rest_in_full_precision():
+    assert dtype_for("auto", "8bit", "cpu") is torch.float32
+    assert dtype_for("auto", "none", "cpu") == "auto"
+    assert dtype_for("auto", "8bit", "cuda:0") == "auto"
+    assert dtype_for("bfloat16", "8bit", "cpu") is torch.bfloat16
+
+
+def test_the_width_of_auto_is_that_of_the_checkpoint():
+    assert value_bytes("auto", 2) == 2
+    assert value_bytes(torch.float32, 2) == 4

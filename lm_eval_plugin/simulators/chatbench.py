@@ -11,41 +11,27 @@ The model writes the user's next message and `[END]`. The markers are plain text
 Source: the model cards of microsoft/chatbench-distilgpt2, -llama3-8b and -mistral-7b for the markers; interactive-eval @
 a90f773 for the Two-Step prompts that they are believed to hold. Deviations: the wording of the prompts is this project's
 own, since the cards do not print theirs; how the cards mark assistant turns is not documented, so both readings that
-fit them can be chosen.
+fit them can be chosen; persona and private thoughts are not part of what the weights were trained on.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
 
 from lm_eval_plugin.answers import final_answer
-from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.prompts import break_tokens, indent_headings
+from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Turn
+from lm_eval_plugin.simulators import two_step
+from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
 from lm_eval_plugin.transcript import Message, Role
 
 STOPS = ("[END]", "[USER]", "[SYSTEM]", "[ASSISTANT]")
 """Where the user's message ends: its own end marker, or the start of anyone's turn."""
 
-_RULE = "=" * 24
-_HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "SYSTEM:"}
 _MARKERS = {Role.USER: "[USER]", Role.ASSISTANT: "[ASSISTANT]"}
-
-_PERSON = (
-    "You are a person who uses an AI system to find the answer to the question below. "
-    "Write as you would type to it.\n\n{question}"
-)
-_FIRST = "Write your first message to the AI system."
-_SO_FAR = f"Your conversation with the AI system so far:\n{_RULE}\n{{history}}\n{_RULE}\n"
-_NEXT = (
-    'If you have your answer now, write only "Answer: {letters}". '
-    "Otherwise write your next message to the AI system, in the style of your earlier ones."
-)
-_LAST = 'You cannot send any more messages. Write only "Answer: {letters}".'
 _PREFILL = "Answer:"
 
 
@@ -61,70 +47,53 @@ class Reading(str, Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class ChatbenchUser:
-    """The user policy of the released weights; it asks the user's model once a turn."""
+class ChatbenchFormat:
+    """The wording of the released weights, which continue a text."""
 
-    label: str = "chatbench"
     reading: Reading = Reading.A
 
-    def turn(
-        self, question: Question, history: tuple[Message, ...], *, forced: bool, rng: random.Random
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
-        """Take the next turn: a message, or an answer once there has been a reply."""
-        reply = yield Ask(
-            Role.USER, history, lambda shown: prompt_text(question, shown, forced=forced, reading=self.reading)
-        )
-        if isinstance(reply, Failure):
-            return reply
-        text = clean(reply.text)
-        if text and forced and self.reading is Reading.B and final_answer(text, question) is None:
+    def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> str:
+        """The text that the user's model continues with the user's next message."""
+        person = _unmarked(two_step.person_text(situation))
+        if self.reading is Reading.A:
+            request = _unmarked(two_step.request_text(situation.question, history, aim, thoughts))
+            return f"[SYSTEM] {person}\n\n{request}\n\n[USER] "
+        told = THINK if aim is Aim.THINK else two_step.next_text(situation.question)
+        thought = [_unmarked(THOUGHTS.format(thoughts=two_step.harmless(thoughts)))] if thoughts else []
+        turns = [f"{_MARKERS[turn.role]} {_unmarked(two_step.harmless(turn.content))} [END]" for turn in history]
+        head = "\n\n".join([f"[SYSTEM] {person}", *thought, told])
+        return "\n\n".join([head, *turns, f"[USER] {_PREFILL if aim is Aim.ANSWER else ''}"])
+
+    def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
+        """The message, which is the answer where there has been a reply and it reads `Answer: X`."""
+        cleaned, marker = clean(text)
+        question = situation.question
+        if cleaned and aim is Aim.ANSWER and self.reading is Reading.B and final_answer(cleaned, question) is None:
             # The prompt ended with the head of the answer, and the model went on from there.
-            text = f"{_PREFILL} {text}"
-        if not text:
-            return Turn(None, trimmed=reply.trimmed)
-        message = Message(Role.USER, text, reply.tokens, reply.seconds)
-        return Turn(message, final_answer(text, question) if history else None, reply.trimmed)
+            cleaned = f"{_PREFILL} {cleaned}"
+        return Draft(cleaned, final_answer(cleaned, question) if history else None, marker)
 
 
-def prompt_text(question: Question, history: tuple[Message, ...], *, forced: bool, reading: Reading = Reading.A) -> str:
-    """What the user's model continues with the user's next message.
+def prompt_text(
+    question: Question, history: tuple[Message, ...], *, forced: bool = False, reading: Reading = Reading.A
+) -> str:
+    """What the weights are trained to continue: the prompt of a user that is nobody in particular.
 
     Args:
         question: The question that the user brings.
-        history: The conversation so far, or the part of it that fits.
+        history: The conversation so far.
         forced: Whether the message must be the answer.
         reading: Where the conversation stands in the prompt.
     """
-    person = _PERSON.format(question=_harmless(question.text))
-    letters = f"{', '.join(question.letters[:-1])} or {question.letters[-1]}"
-    if reading is Reading.A:
-        return f"[SYSTEM] {person}\n\n{_two_step(history, letters, forced=forced)}\n\n[USER] "
-    turns = [f"{_MARKERS[message.role]} {_harmless(message.content)} [END]" for message in history]
-    instruction = f"{person}\n\n{_NEXT.format(letters=letters)}"
-    return "\n\n".join([f"[SYSTEM] {instruction}", *turns, f"[USER] {_PREFILL if forced else ''}"])
+    aim = Aim.ANSWER if forced else Aim.SPEAK
+    return ChatbenchFormat(reading).prompt(Situation(question, random.Random(0)), history, aim, "")
 
 
-def clean(text: str) -> str:
-    """The user's message without what the model wrote around it: later turns, quotation marks, a heading of its own.
-
-    Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `). Deviations: done until nothing is
-    left to do, so that `YOU: "..."` is clean too; the cut at a marker or where the model goes on in another's name.
-    """
-    for stop in (*STOPS, f"\n{_HEADINGS[Role.ASSISTANT]}", f"\n{_HEADINGS[Role.USER]}", f"\n{_RULE}"):
-        text = text.split(stop, 1)[0]
-    cleaned = ""
-    while cleaned != text:
-        cleaned, text = text, text.strip().strip("\"'").strip().removeprefix(_HEADINGS[Role.USER])
-    return text
+def clean(text: str) -> tuple[str, bool]:
+    """The user's message up to its end marker and without what the model wrote around it, and whether more was cut."""
+    return two_step.clean(text.split(STOPS[0], 1)[0], STOPS[1:])
 
 
-def _two_step(history: tuple[Message, ...], letters: str, *, forced: bool) -> str:
-    if not history:
-        return _FIRST
-    turns = "\n".join(f"{_HEADINGS[message.role]} {_harmless(message.content)}" for message in history)
-    return _SO_FAR.format(history=turns) + (_LAST if forced else _NEXT).format(letters=letters)
-
-
-def _harmless(text: str) -> str:
-    """The text with nothing in it that could pass for a marker, a heading or a rule of the prompt."""
-    return indent_headings(break_tokens(text, STOPS), [*_HEADINGS.values(), _RULE])
+def _unmarked(text: str) -> str:
+    """The text with nothing in it that could pass for a marker."""
+    return break_tokens(text, STOPS)

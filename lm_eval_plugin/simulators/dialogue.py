@@ -7,6 +7,7 @@ answer; when the user's turns are used up, one last ask demands the answer.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,23 @@ from typing import Protocol
 from lm_eval_plugin.answers import FinalAnswer
 from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Reply
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.simulators.personas import NOBODY, Persona
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a user brings to a dialogue; the right answer is not part of it.
+
+    Args:
+        question: What the user wants answered.
+        rng: The dialogue's own source of chance, for choices that a policy itself makes.
+        persona: Who the user is, as a text for its prompt; empty for nobody in particular.
+    """
+
+    question: Question
+    rng: random.Random
+    persona: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +42,13 @@ class Turn:
         message: What it said; None if it had nothing to say, which ends the dialogue.
         answer: Its final answer, if the message is one.
         trimmed: Whether the user's model was shown less than the whole conversation.
+        events: What the guardrails saw, one entry for each time.
     """
 
     message: Message | None
     answer: FinalAnswer | None = None
     trimmed: bool = False
+    events: tuple[Event, ...] = ()
 
 
 class Simulator(Protocol):
@@ -40,22 +59,33 @@ class Simulator(Protocol):
         """Names the policy and its model in transcripts and reports."""
         ...
 
+    @property
+    def guarded(self) -> bool:
+        """Whether guardrails watch its turns, so that a transcript without events is one in which none happened."""
+        ...
+
     def turn(
-        self, question: Question, history: tuple[Message, ...], *, forced: bool, rng: random.Random
+        self, situation: Situation, history: tuple[Message, ...], *, forced: bool
     ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
         """Take one turn, asking the user's model as often as needed (not at all, for a policy without one).
 
         Args:
-            question: What the user wants answered; it does not hold the right answer.
+            situation: The question, and who the user is.
             history: The conversation so far, empty before the first turn.
             forced: The user's turns are used up and it must answer now.
-            rng: The dialogue's own source of chance.
         """
         ...
 
 
 def dialogue(
-    question: Question, simulator: Simulator, *, assistant_system: str, max_turns: int, repeat: int, seed: int
+    question: Question,
+    simulator: Simulator,
+    *,
+    assistant_system: str,
+    max_turns: int,
+    repeat: int,
+    seed: int,
+    persona: Persona = NOBODY,
 ) -> Dialogue:
     """The script of one dialogue.
 
@@ -66,23 +96,29 @@ def dialogue(
         max_turns: How often the assistant is asked at most, from 1; after that the user is forced to answer once.
         repeat: Which of the question's dialogues this is, from 0.
         seed: Seeds the choices that the policy itself makes; what models sample follows the run's seed.
+        persona: Who the user is.
 
     Source: ChatBench, section on user simulation; interactive-eval @ a90f773. Deviation: there the tenth user turn is the
     forced one; here ten messages are replied to before it.
     """
-    rng = random.Random(seed)
+    situation = Situation(question, random.Random(seed), persona.text)
     history: tuple[Message, ...] = ()
     turns, trimmed = 0, False
+    events: Counter[Event] = Counter()
 
     def end(stop_reason: StopReason, answer: str | None = None) -> Transcript:
-        return Transcript(question.id, simulator.label, repeat, seed, history, answer, stop_reason, trimmed)
+        seen = {event: events[event] for event in Event if events[event]} if simulator.guarded else None
+        return Transcript(
+            *(question.id, simulator.label, repeat, seed, history, answer, stop_reason, trimmed, seen, persona.name)
+        )
 
     while True:
         forced = turns == max_turns
-        turn = yield from simulator.turn(question, history, forced=forced, rng=rng)
+        turn = yield from simulator.turn(situation, history, forced=forced)
         if isinstance(turn, Failure):
             return end(turn.stop_reason)
         trimmed = trimmed or turn.trimmed
+        events.update(turn.events)
         if turn.message is not None:
             history += (turn.message,)
         if turn.answer is not None:

@@ -5,10 +5,12 @@
 | `chatbench-distilgpt2` | microsoft/chatbench-distilgpt2, tokenizer of distilgpt2 | 1024 | apache-2.0 |
 | `chatbench-llama3-8b` | meta-llama/Meta-Llama-3-8B + LoRA microsoft/chatbench-llama3-8b | 8192 | llama3 (gated) |
 | `chatbench-mistral-7b` | mistralai/Mistral-7B-v0.1 + LoRA microsoft/chatbench-mistral-7b | 2048 | apache-2.0 |
+| `userlm-8b` | microsoft/UserLM-8b | 8192 | mit |
+| `two_step`, `two_step_problem`, `two_step_help`, `iqa_eval` | the paper's gpt-4o, over OpenAI's API | the API's | |
 | `demo` | the tiny base and LoRA adapter bundled here | 1024 | MIT |
-| `scripted` | none | | |
+| `scripted`, `sharded`, `human` | none | | |
 
-Source: the model cards of the three released simulators.
+Source: the model cards of the released simulators and of UserLM-8b; ChatBench, section on user simulation, for gpt-4o.
 """
 
 from __future__ import annotations
@@ -18,11 +20,25 @@ from typing import Any
 
 from lm_eval_plugin.demo import SIMULATOR_ADAPTER, SIMULATOR_BASE
 
-MODEL_POLICIES = ("chatbench",)
+PROMPTED_POLICIES = ("two_step", "two_step_problem", "two_step_help", "iqa_eval")
+"""Policies that prompt a model which follows instructions."""
+
+MODEL_POLICIES = ("chatbench", *PROMPTED_POLICIES, "userlm")
 """Policies whose user is a language model."""
 
-POLICIES = (*MODEL_POLICIES, "scripted")
+POLICIES = (*MODEL_POLICIES, "scripted", "sharded", "human")
 
+GENERATION: Mapping[str, Mapping[str, Any]] = {
+    **{policy: {"temperature": 1.0, "max_tokens": 1000} for policy in PROMPTED_POLICIES},
+    "userlm": {"temperature": 1.0, "max_tokens": 256, "gen_kwargs": {"top_p": 0.8}},
+}
+"""How a policy's source has its messages generated, where that is not the default of `SimulatorConfig`."""
+
+_PAPERS_MODEL = {
+    "backend": "openai-chat-completions",
+    "model_args": {"model": "gpt-4o", "num_concurrent": 8},
+    "quantization": "none",
+}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "chatbench-distilgpt2": {
@@ -45,6 +61,11 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
             "max_length": 2048,
         },
     },
+    "userlm-8b": {
+        "policy": "userlm",
+        "model_args": {"pretrained": "microsoft/UserLM-8b", "max_length": 8192},
+    },
+    **{policy: {"policy": policy, **_PAPERS_MODEL} for policy in PROMPTED_POLICIES},
     "demo": {
         "policy": "chatbench",
         "temperature": 0.4,
@@ -52,5 +73,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "model_args": {"pretrained": str(SIMULATOR_BASE), "peft": str(SIMULATOR_ADAPTER)},
     },
     "scripted": {"policy": "scripted", "quantization": "none"},
+    "sharded": {"policy": "sharded", "quantization": "none"},
+    "human": {"policy": "human", "quantization": "none"},
 }
-"""What each preset stands for, as the keys of a simulator mapping; the weights are loaded in 8 bit by default."""
+"""What each preset stands for, as the keys of a simulator mapping; local weights are loaded in 8 bit by default."""

@@ -1,42 +1,95 @@
-"""A user without a model: pastes the question, asks once more if need be, and accepts what the assistant names."""
+"""A user without a model: opens in one of a few ways and accepts what the assistant names.
+
+| habit | what it does |
+|---|---|
+| `pastes_all` | opens with the stem and the options (the default) |
+| `pastes_stem` | opens with the stem alone |
+| `paraphrases` | opens with the question and its options in a sentence of its own, drawn from the dialogue's seed |
+| `doubts_once` | questions the first option that is named, once, and accepts what is named next |
+| `gives_up` | leaves without an answer when a reply names no option, instead of asking once more |
+
+One opening and any of the others can be combined.
+"""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
 from lm_eval_plugin.answers import FinalAnswer, named_option
 from lm_eval_plugin.engine import Ask, Failure, Reply
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Turn
+from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.transcript import Message, Role
+
+OPENINGS = ("pastes_all", "pastes_stem", "paraphrases")
+HABITS = (*OPENINGS, "doubts_once", "gives_up")
+
+_PARAPHRASES = (
+    "hey, can you help me with something? {stem}\nit could be {options}",
+    "I have to pick one of these: {options}.\nThe question was: {stem}",
+    "quick one for you. {stem} I'm torn between {options}",
+    "Could you explain this to me? {stem}\nThe choices are {options}.",
+)
+_DOUBT = "Are you sure that it is {letter}? Please check it once more and name one letter."
 
 
 @dataclass(frozen=True, slots=True)
 class ScriptedUser:
-    """The user of a benchmark pasted into a chat window: deterministic, so a baseline and a test double.
+    """The user of a benchmark typed into a chat window: deterministic, so a baseline and a test double.
 
-    It pastes the stem and the options, accepts the option that the reply names, asks once to confirm when the reply
-    names none or several, and gives up when the second reply does not either.
+    It accepts the option that a reply names, asks once to confirm when the reply names none or several, and gives up when
+    the reply to that does not either.
+
+    Args:
+        label: Names the policy in transcripts.
+        habits: How it does so; names of `HABITS`, of which at most one opening.
     """
 
     label: str = "scripted"
+    habits: tuple[str, ...] = ()
+
+    @property
+    def guarded(self) -> bool:
+        """Whether guardrails watch its turns."""
+        return False
 
     def turn(
-        self, question: Question, history: tuple[Message, ...], *, forced: bool, rng: random.Random
+        self, situation: Situation, history: tuple[Message, ...], *, forced: bool
     ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
-        """Take the next turn; it never asks a model and makes no random choice."""
+        """Take the next turn; it never asks a model, and chance decides on a paraphrase alone."""
         yield from ()
+        question = situation.question
         if not history:
-            return Turn(_says(question.text))
+            return Turn(_says(self._opening(situation)))
         letter = named_option(history[-1].content, question)
+        said = {message.content for message in history if message.role is Role.USER}
         if letter is not None:
+            if "doubts_once" in self.habits and not forced and not said & set(_doubts(question).values()):
+                return Turn(_says(_doubts(question)[letter]))
             return Turn(_says(f"Answer: {letter}"), FinalAnswer(letter))
-        if forced or len(history) > 2:
+        if forced or "gives_up" in self.habits or which_option(question) in said:
             return Turn(None)
-        letters = ", ".join(question.letters[:-1]) + f" or {question.letters[-1]}"
-        return Turn(_says(f"Which option is right: {letters}? Please name one letter."))
+        return Turn(_says(which_option(question)))
+
+    def _opening(self, situation: Situation) -> str:
+        question = situation.question
+        if "pastes_stem" in self.habits:
+            return question.stem
+        if "paraphrases" in self.habits:
+            options = f"{', '.join(question.choices[:-1])} or {question.choices[-1]}"
+            return situation.rng.choice(_PARAPHRASES).format(stem=question.stem, options=options)
+        return question.text
+
+
+def which_option(question: Question) -> str:
+    """The request to name one letter."""
+    letters = ", ".join(question.letters[:-1]) + f" or {question.letters[-1]}"
+    return f"Which option is right: {letters}? Please name one letter."
+
+
+def _doubts(question: Question) -> Mapping[str, str]:
+    return {letter: _DOUBT.format(letter=letter) for letter in question.letters}
 
 
 def _says(text: str) -> Message:

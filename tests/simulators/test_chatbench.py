@@ -1,13 +1,13 @@
 import re
 
 import pytest
-from doubles import PRODUCT, hold, said, saying
+from doubles import PRODUCT, chatbench_user, hold, said, saying
 from hypothesis import given
 from strategies import PROPERTY, anything_said
 
 from lm_eval_plugin.engine import Reply
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.chatbench import STOPS, ChatbenchUser, Reading, clean, prompt_text
+from lm_eval_plugin.simulators.chatbench import STOPS, Reading, clean, prompt_text
 from lm_eval_plugin.transcript import Message, Role, StopReason
 
 RULE = "=" * 24
@@ -127,7 +127,7 @@ def test_words_of_hostile_text_stay_readable(reading):
 @both_readings
 @every_evil
 def test_hostile_assistant_does_not_end_the_dialogue(reading, evil):
-    held = hold(saying("7 x 8?", "Sure?", "Answer: A"), saying(evil, evil), simulator=ChatbenchUser(reading=reading))
+    held = hold(saying("7 x 8?", "Sure?", "Answer: A"), saying(evil, evil), simulator=chatbench_user(reading=reading))
     assert (held.stop_reason, held.answer) == (StopReason.ANSWERED, "A")
     assert said(held) == ["7 x 8?", evil, "Sure?", evil, "Answer: A"]
 
@@ -157,23 +157,23 @@ def test_hostile_assistant_does_not_end_the_dialogue(reading, evil):
     ],
 )
 def test_message_is_cleaned_of_what_the_model_wrote_around_it(text, message):
-    assert clean(text) == message
+    assert clean(text)[0] == message
 
 
 def test_quotation_marks_behind_a_heading_are_cleaned_too():
-    assert clean('YOU: "Answer: B"') == "Answer: B"
+    assert clean('YOU: "Answer: B"')[0] == "Answer: B"
 
 
 @given(anything_said)
 @PROPERTY
 def test_clean_message_holds_no_marker(text):
-    assert not [stop for stop in STOPS if stop in clean(text)]
+    assert not [stop for stop in STOPS if stop in clean(text)[0]]
 
 
 @both_readings
 def test_own_end_marker_is_cut_from_the_answer(reading):
     held = hold(
-        saying("7 x 8? [END]", "Answer: B [END] [USER]"), saying("56."), simulator=ChatbenchUser(reading=reading)
+        saying("7 x 8? [END]", "Answer: B [END] [USER]"), saying("56."), simulator=chatbench_user(reading=reading)
     )
     assert said(held) == ["7 x 8?", "56.", "Answer: B"]
     assert held.answer == "B"
@@ -181,34 +181,34 @@ def test_own_end_marker_is_cut_from_the_answer(reading):
 
 @pytest.mark.parametrize(("reply", "message"), [("B", "Answer: B"), ("B [END]", "Answer: B"), ("(b)", "Answer: (b)")])
 def test_forced_answer_of_reading_b_continues_the_begun_one(reply, message):
-    held = hold(saying("7 x 8?", reply), saying("56."), simulator=ChatbenchUser(reading=Reading.B), max_turns=1)
+    held = hold(saying("7 x 8?", reply), saying("56."), simulator=chatbench_user(reading=Reading.B), max_turns=1)
     assert said(held)[-1] == message
     assert (held.stop_reason, held.answer) == (StopReason.FORCED, "B")
 
 
 def test_forced_answer_of_reading_b_that_repeats_the_heading_is_read():
     user = saying("7 x 8?", "Answer: B")
-    held = hold(user, saying("56."), simulator=ChatbenchUser(reading=Reading.B), max_turns=1)
+    held = hold(user, saying("56."), simulator=chatbench_user(reading=Reading.B), max_turns=1)
     assert (held.stop_reason, held.answer) == (StopReason.FORCED, "B")
 
 
 @both_readings
 def test_forced_user_that_says_nothing_gives_no_answer(reading):
-    held = hold(saying("7 x 8?", "[END]"), saying("56."), simulator=ChatbenchUser(reading=reading), max_turns=1)
+    held = hold(saying("7 x 8?", "[END]"), saying("56."), simulator=chatbench_user(reading=reading), max_turns=1)
     assert (held.stop_reason, said(held)) == (StopReason.NO_ANSWER, ["7 x 8?", "56."])
 
 
 @both_readings
 def test_message_of_many_words_about_the_answer_is_no_answer(reading):
     user = saying("7 x 8?", "The answer is B, right?", "Answer: B")
-    held = hold(user, saying("56.", "Yes."), simulator=ChatbenchUser(reading=reading))
+    held = hold(user, saying("56.", "Yes."), simulator=chatbench_user(reading=reading))
     assert len(user.shown) == 3
     assert held.answer == "B"
 
 
 def test_user_is_asked_once_a_turn_with_the_prompt_of_its_reading():
     user = saying("7 x 8?", "Answer: B")
-    hold(user, saying("56."), simulator=ChatbenchUser(reading=Reading.B))
+    hold(user, saying("56."), simulator=chatbench_user(reading=Reading.B))
     assert user.shown == [
         prompt_text(PRODUCT, shown, forced=False, reading=Reading.B) for shown in ((), history("7 x 8?", "56."))
     ]

@@ -1,11 +1,10 @@
 import random
 
 import pytest
-from doubles import PRODUCT, hold, said, saying
+from doubles import PRODUCT, chatbench_user, hold, said, saying
 
 from lm_eval_plugin.answers import FinalAnswer
 from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
-from lm_eval_plugin.simulators.chatbench import ChatbenchUser
 from lm_eval_plugin.simulators.dialogue import Turn, dialogue
 from lm_eval_plugin.transcript import Message, Role, StopReason
 
@@ -16,14 +15,15 @@ class Recorder:
     """A user that says one thing all the time, and notes how it was asked."""
 
     label = "recorder"
+    guarded = False
 
     def __init__(self, answer=None):
         self.answer = answer
         self.asked = []
 
-    def turn(self, question, history, *, forced, rng):
+    def turn(self, situation, history, *, forced):
         yield from ()
-        self.asked.append((len(history), forced, rng.random()))
+        self.asked.append((len(history), forced, situation.rng.random()))
         return Turn(Message(Role.USER, "hm"), self.answer if forced else None)
 
 
@@ -151,7 +151,7 @@ def test_empty_reply_of_the_assistant_is_a_turn():
 
 
 def test_transcript_carries_question_label_repeat_and_seed():
-    held = hold(saying("7 x 8?", "Answer: B"), saying("56."), simulator=ChatbenchUser("mine"), repeat=3, seed=11)
+    held = hold(saying("7 x 8?", "Answer: B"), saying("56."), simulator=chatbench_user("mine"), repeat=3, seed=11)
     assert (held.question_id, held.simulator, held.repeat, held.seed) == ("product", "mine", 3, 11)
 
 

@@ -1,0 +1,67 @@
+"""A person at the terminal who speaks for the user or for the assistant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.transcript import Role, StopReason
+
+_CONTINUED = "\\"
+
+
+class Person:
+    """A participant whose turns are typed in, one line a message; a line that ends with a backslash goes on.
+
+    Args:
+        read: Asks for a line with a prompt and returns it; raises `EOFError` when there is nothing more to read.
+        show: Shows what the other side said before the person replies; None where that is on the screen already.
+    """
+
+    def __init__(self, read: Callable[[str], str] = input, show: Callable[[str], None] | None = print) -> None:
+        self._read = read
+        self._show = show
+
+    def reply(self, asks: Sequence[Ask]) -> list[Reply | Failure]:
+        """Have B asks answered one after the other; `seconds` is what the person took.
+
+        A user who closes the input says nothing, which ends its dialogue; an assistant who does gives no reply.
+        """
+        return [self._answer(ask) for ask in asks]
+
+    def _answer(self, ask: Ask) -> Reply | Failure:
+        prompt = ask.prompt(ask.history)
+        if self._show is not None:
+            self._show(printable(prompt.messages[-1].content if isinstance(prompt, Chat) else prompt))
+        started = time.perf_counter()
+        try:
+            text = self._typed(f"{ask.role.value}> ")
+        except EOFError:
+            return Reply("") if ask.role is Role.USER else Failure(StopReason.MODEL_ERROR)
+        return Reply(text, seconds=round(time.perf_counter() - started, 3))
+
+    def _typed(self, prompt: str) -> str:
+        lines = [self._read(prompt)]
+        while lines[-1].endswith(_CONTINUED):
+            lines[-1] = lines[-1].removesuffix(_CONTINUED)
+            lines.append(self._read("..."))
+        return "\n".join(lines).strip()
+
+
+def printable(text: str) -> str:
+    """The text with every control character but line ends and tabs shown as a symbol, so that none acts on a terminal."""
+    return "".join(_symbol(character) for character in text)
+
+
+def _symbol(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t":
+        return character
+    if code < 0x20:
+        return chr(0x2400 + code)
+    # 0x7F to 0x9F are controls too; the bidirectional marks could reorder what is on the screen.
+    return "\N{REPLACEMENT CHARACTER}" if 0x7F <= code <= 0x9F or code in _REORDERING else character
+
+
+_REORDERING = {0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}

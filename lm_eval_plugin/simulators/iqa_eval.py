@@ -1,0 +1,84 @@
+"""IQA-EVAL: a model that is told to imitate a person who asks one sub-question a turn.
+
+It ends the dialogue by writing `So, the answer is: X` anywhere in its message, before the first reply as well.
+
+Source: Li et al. 2024 (IQA-EVAL); interactive-eval @ a90f773 (one system message, the history headed `YOU:` and
+`ASSISTANT:`). Deviations: the wording is this project's own; the history stands in a user message behind the system
+message, since most chat templates want one; a person can be described and may think before it speaks (ablations). The
+user's temperature is 1.0 and its messages have at most 1000 tokens, as in ChatBench; the forced answer is ChatBench's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lm_eval_plugin.answers import FinalAnswer, final_answer
+from lm_eval_plugin.engine import Chat, Prompt
+from lm_eval_plugin.prompts import indent_headings
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
+from lm_eval_plugin.simulators.two_step import letters_text
+from lm_eval_plugin.transcript import Message, Role
+
+_HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "ASSISTANT:"}
+
+_PERSON = (
+    "Imitate a person who wants to answer the multiple-choice question below with the help of an AI assistant.\n"
+    "In each turn ask the assistant one sub-question, no more, and put all the information into it that is needed to answer "
+    "it: the assistant sees nothing but your messages. Do not ask for the answer to the whole question at once.\n"
+    'As soon as you can tell the answer, write "So, the answer is: {letters}".\n\n{question}'
+)
+_FIRST = "Nothing has been said yet. Write your first message, as YOU."
+_NEXT = "Write your next message, as YOU."
+_LAST = 'You cannot ask any more. Write only "So, the answer is: {letters}".'
+_STATED = re.compile(r"\bso,?\s+the\s+answer\s+is\s*:?\s*(?P<answer>.*)", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class IqaEval:
+    """The wording of IQA-EVAL, for a model that follows instructions."""
+
+    def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
+        """The system message, and the conversation so far with what is to be written now."""
+        question = situation.question
+        person = _PERSON.format(letters=letters_text(question), question=_harmless(question.text))
+        about = f"\n\nAbout you: {_harmless(situation.persona)}" if situation.persona else ""
+        turns = [f"{_HEADINGS[turn.role]} {_harmless(turn.content)}" for turn in history]
+        thought = [THOUGHTS.format(thoughts=_harmless(thoughts))] if thoughts else []
+        request = "\n\n".join([*turns, *thought, _instruction(question, history, aim)])
+        return Chat(person + about, (Message(Role.USER, request),))
+
+    def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
+        """The message, which is the answer if it says `So, the answer is: X` anywhere."""
+        cleaned, marker = _clean(text)
+        return Draft(cleaned, _stated(cleaned, situation.question, aim), marker)
+
+
+def _stated(text: str, question: Question, aim: Aim) -> FinalAnswer | None:
+    """The answer that a message states; forced, `Answer: X` is one as well."""
+    match = _STATED.search(text)
+    if match is not None:
+        return final_answer(f"Answer: {match['answer']}", question)
+    return final_answer(text, question) if aim is Aim.ANSWER else None
+
+
+def _instruction(question: Question, history: tuple[Message, ...], aim: Aim) -> str:
+    if aim is Aim.THINK:
+        return THINK
+    if aim is Aim.ANSWER:
+        return _LAST.format(letters=letters_text(question))
+    return _NEXT if history else _FIRST
+
+
+def _clean(text: str) -> tuple[str, bool]:
+    """The message without its own heading, and whether it went on in another's name."""
+    own = text.strip().removeprefix(_HEADINGS[Role.USER]).strip()
+    cut = re.split(r"\n\s*(?:YOU|ASSISTANT):", own, maxsplit=1)[0].strip()
+    return cut, cut != own
+
+
+def _harmless(text: str) -> str:
+    """The text with nothing in it that could pass for a heading of the prompt."""
+    return indent_headings(text, _HEADINGS.values())

@@ -1,0 +1,148 @@
+"""A user that a language model plays: what the model is asked in a turn, and what becomes of what it writes.
+
+How the prompt is worded and how an answer looks is the matter of a script, one for each kind of simulator; that the model
+may think before it speaks, and is asked again when it does what no person would, is the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.engine import Ask, Failure, Prompt, Reply
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.dialogue import Situation, Turn
+from lm_eval_plugin.simulators.guardrails import faults, leaks_answer
+from lm_eval_plugin.transcript import Event, Message, Role
+
+THINK = (
+    "Before you write, think for yourself: what do you know by now, what do you make of what the AI system said, and what "
+    "do you still need? Nobody will see this. Write only these thoughts, in three sentences at most."
+)
+"""What the model is told where it may think before it speaks."""
+
+THOUGHTS = "What you think, which the AI system does not see: {thoughts}"
+
+
+class Aim(str, Enum):
+    """What the model is asked for: private thoughts, its next message or answer, or the answer and nothing else."""
+
+    THINK = "think"
+    SPEAK = "speak"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the model wrote, read.
+
+    Args:
+        text: The message without what the model wrote around it; empty if there is none.
+        answer: The final answer, if it is one.
+        marker: Whether a piece of the prompt's structure stood in it, at which it was cut.
+        ended: Whether the model says that the conversation is over, without an answer.
+    """
+
+    text: str
+    answer: FinalAnswer | None = None
+    marker: bool = False
+    ended: bool = False
+
+
+class Script(Protocol):
+    """The wording of one kind of simulator."""
+
+    def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
+        """What the model is shown.
+
+        Args:
+            situation: The question, and who the user is.
+            history: The conversation so far, or the part of it that fits.
+            aim: What the model is to write.
+            thoughts: What it thought before, empty if it does not think.
+        """
+        ...
+
+    def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
+        """Part what the model wrote into a message and an answer; any text can be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUser:
+    """A user policy with a model.
+
+    Args:
+        label: Names policy and model in transcripts.
+        script: The wording.
+        chain_of_thought: Whether the model thinks before every message; its thoughts are kept as the message's reasoning.
+        reasks: How often a message that no person would send is asked for again, from 0; a greedy model would only repeat it.
+        opener: Makes the first message from the question, for a user whose first message is fixed.
+    """
+
+    label: str
+    script: Script
+    chain_of_thought: bool = False
+    reasks: int = 0
+    opener: Callable[[Question], str] | None = None
+
+    @property
+    def guarded(self) -> bool:
+        """Whether guardrails watch its turns."""
+        return True
+
+    def turn(
+        self, situation: Situation, history: tuple[Message, ...], *, forced: bool
+    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+        """Take the next turn: a message, or an answer."""
+        if self.opener is not None and not history:
+            return Turn(Message(Role.USER, self.opener(situation.question)))
+        thoughts = Reply("")
+        if self.chain_of_thought:
+            thought = yield self._ask(situation, history, Aim.THINK, "")
+            if isinstance(thought, Failure):
+                return thought
+            thoughts = thought
+        return (yield from self._speak(situation, history, Aim.ANSWER if forced else Aim.SPEAK, thoughts))
+
+    def _speak(
+        self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: Reply
+    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+        events: list[Event] = []
+        attempts, trimmed = 0, thoughts.trimmed
+        while True:
+            reply = yield self._ask(situation, history, aim, thoughts.text)
+            if isinstance(reply, Failure):
+                return reply
+            trimmed = trimmed or reply.trimmed
+            draft = self.script.read(reply.text, situation, history, aim)
+            if draft.ended and history and aim is Aim.SPEAK:
+                aim = Aim.ANSWER
+                continue
+            seen = _events(draft, situation.question, history)
+            events += seen
+            attempts += 1
+            if not seen or draft.answer is not None or attempts > self.reasks:
+                break
+        if leaks_answer(draft.text, situation.question, history) or (draft.answer is not None and not history):
+            events.append(Event.ANSWER_LEAK)
+        message = _message(draft.text, reply, thoughts) if draft.text else None
+        return Turn(message, draft.answer, trimmed, tuple(events))
+
+    def _ask(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Ask:
+        return Ask(Role.USER, history, lambda shown: self.script.prompt(situation, shown, aim, thoughts))
+
+
+def _events(draft: Draft, question: Question, history: tuple[Message, ...]) -> list[Event]:
+    seen = [Event.MARKER] if draft.marker else []
+    # An answer that the assistant had given in the same words is no echo.
+    return seen if draft.answer is not None else [*seen, *faults(draft.text, question, history)]
+
+
+def _message(text: str, reply: Reply, thoughts: Reply) -> Message:
+    seconds = None if reply.seconds is None else round(reply.seconds + (thoughts.seconds or 0.0), 3)
+    reasoning = "\n\n".join(part for part in (thoughts.reasoning, thoughts.text, reply.reasoning) if part)
+    return Message(Role.USER, text, reply.tokens, seconds, reasoning)

@@ -1,0 +1,135 @@
+"""Two-Step: an instruction-tuned model that is prompted to write as a real user of an AI system would.
+
+Every ask is one system and one user message; the conversation stands as text in the user message, between two rules and
+headed `YOU:` and `SYSTEM:`. The model writes the user's next message or `Answer: X`.
+
+Source: ChatBench, section on user simulation; interactive-eval @ a90f773. Deviations: the wording is this project's own;
+a person can be described in the system message and private thoughts in the user message (ablations). Two deviations of
+the loop: there the tenth user turn is the forced one, here ten messages are replied to before it (`max_turns: 9` is the
+paper's loop); the assistant's temperature of 0.7 and 1000 tokens belong to the assistant and are set there
+(`assistant: paper`). The user's own temperature is 1.0 and its messages have at most 1000 tokens, as in the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.engine import Chat, Prompt
+from lm_eval_plugin.prompts import indent_headings
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
+from lm_eval_plugin.transcript import Message, Role
+
+RULE = "=" * 24
+HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "SYSTEM:"}
+
+_PERSON = (
+    "You are a person who uses an AI system to find the answer to the question below. "
+    "Write as you would type to it.\n\n{question}"
+)
+_SO_FAR = f"Your conversation with the AI system so far:\n{RULE}\n{{history}}\n{RULE}\n"
+_NEXT = (
+    'If you have your answer now, write only "Answer: {letters}". '
+    "Otherwise write your next message to the AI system, in the style of your earlier ones."
+)
+_LAST = 'You cannot send any more messages. Write only "Answer: {letters}".'
+
+
+class Opening(str, Enum):
+    """How the user begins.
+
+    FREE: as the model likes.
+    PROBLEM: the model's message must hold the problem statement.
+    """
+
+    FREE = "Write your first message to the AI system."
+    PROBLEM = "Write your first message to the AI system. It must hold the whole problem statement."
+
+
+def help_opener(question: Question) -> str:
+    """The fixed first message of `two_step_help`, which asks for help with the first step.
+
+    Source: interactive-eval @ a90f773 has such a fixed opener; whether it quotes the problem is not known. Here it does,
+    without the options, since an assistant that sees no problem could only ask for one.
+    """
+    return f"Can you help me with the first step of this problem?\n\n{question.stem}"
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStep:
+    """The wording of Two-Step, for a model that follows instructions."""
+
+    opening: Opening = Opening.FREE
+
+    def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
+        """One system and one user message."""
+        request = request_text(situation.question, history, aim, thoughts, opening=self.opening)
+        return Chat(person_text(situation), (Message(Role.USER, request),))
+
+    def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
+        """The message, which is the answer where there has been a reply and it reads `Answer: X`."""
+        cleaned, marker = clean(text)
+        return Draft(cleaned, final_answer(cleaned, situation.question) if history else None, marker)
+
+
+def person_text(situation: Situation) -> str:
+    """Who the user is and what it wants to know: the question with its options."""
+    person = _PERSON.format(question=harmless(situation.question.text))
+    return f"{person}\n\nAbout you: {harmless(situation.persona)}" if situation.persona else person
+
+
+def request_text(
+    question: Question, history: tuple[Message, ...], aim: Aim, thoughts: str = "", *, opening: Opening = Opening.FREE
+) -> str:
+    """The conversation so far, and what is to be written now."""
+    head = _SO_FAR.format(history="\n".join(f"{HEADINGS[turn.role]} {harmless(turn.content)}" for turn in history))
+    thought = f"{THOUGHTS.format(thoughts=harmless(thoughts))}\n" if thoughts else ""
+    return f"{head if history else ''}{thought}{_instruction(question, history, aim, opening)}"
+
+
+def letters_text(question: Question) -> str:
+    """The letters as a choice: `A, B, C or D`."""
+    return f"{', '.join(question.letters[:-1])} or {question.letters[-1]}"
+
+
+def next_text(question: Question) -> str:
+    """What the user is told to write in any turn but the first and the last."""
+    return _NEXT.format(letters=letters_text(question))
+
+
+def _instruction(question: Question, history: tuple[Message, ...], aim: Aim, opening: Opening) -> str:
+    if aim is Aim.THINK:
+        return THINK
+    if aim is Aim.ANSWER:
+        return _LAST.format(letters=letters_text(question))
+    return next_text(question) if history else opening.value
+
+
+def clean(text: str, stops: tuple[str, ...] = ()) -> tuple[str, bool]:
+    """The user's message without what the model wrote around it: later turns, quotation marks, a heading of its own.
+
+    Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `). Deviations: done until nothing is
+    left to do, so that `YOU: "..."` is clean too; the cut at a rule, or where the model goes on in another's name.
+
+    Args:
+        text: What the model wrote.
+        stops: Further markers at which it is cut.
+
+    Returns:
+        The message, and whether it was cut.
+    """
+    cut = text
+    for stop in (*stops, *(f"\n{heading}" for heading in HEADINGS.values()), f"\n{RULE}"):
+        cut = cut.split(stop, 1)[0]
+    cleaned, rest = "", cut
+    while cleaned != rest:
+        cleaned, rest = rest, rest.strip().strip("\"'").strip().removeprefix(HEADINGS[Role.USER])
+    return cleaned, cut != text
+
+
+def harmless(text: str) -> str:
+    """The text with nothing in it that could pass for a heading or a rule of the prompt."""
+    return indent_headings(text, [*HEADINGS.values(), RULE])
