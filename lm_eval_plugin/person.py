@@ -11,15 +11,22 @@ from lm_eval_plugin.transcript import Role, StopReason
 _CONTINUED = "\\"
 
 
+def _print_message(text: str, speaker: Role | None) -> None:
+    print(f"{speaker.value}: {text}" if speaker else text)  # noqa: T201  # this is what a terminal is for
+
+
 class Person:
     """A participant whose turns are typed in, one line a message; a line that ends with a backslash goes on.
 
     Args:
         read: Asks for a line with a prompt and returns it; raises `EOFError` when there is nothing more to read.
-        show: Shows what the other side said before the person replies; None where that is on the screen already.
+        show: Shows what the person must know before it types, and the role of who said it: the other side's last message,
+            or, from nobody, what the conversation is about.
     """
 
-    def __init__(self, read: Callable[[str], str] = input, show: Callable[[str], None] | None = print) -> None:
+    def __init__(
+        self, read: Callable[[str], str] = input, show: Callable[[str, Role | None], None] = _print_message
+    ) -> None:
         self._read = read
         self._show = show
 
@@ -32,8 +39,8 @@ class Person:
 
     def _answer(self, ask: Ask) -> Reply | Failure:
         prompt = ask.prompt(ask.history)
-        if self._show is not None:
-            self._show(printable(prompt.messages[-1].content if isinstance(prompt, Chat) else prompt))
+        text = prompt.messages[-1].content if isinstance(prompt, Chat) else prompt
+        self._show(printable(text), ask.history[-1].role if ask.history else None)
         started = time.perf_counter()
         try:
             text = self._typed(f"{ask.role.value}> ")

@@ -72,12 +72,16 @@ def validated(kind: type[StrictType], values: Mapping[str, Any], where: str) -> 
         raise ConfigError("\n".join(_explain(kind, problem, where) for problem in error.errors())) from None
 
 
+_MOST_NAMED = 20
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a sentence that says which name was meant, if one is near, and which there are."""
     names = list(known)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     meant = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"{meant} Known: {', '.join(names)}"
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{meant} Known: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _explain(kind: type[Strict], problem: Any, where: str) -> str:

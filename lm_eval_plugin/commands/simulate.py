@@ -1,0 +1,309 @@
+"""`chatbench simulate`: a conversation about a question, shown turn by turn.
+
+Without any argument but the question it runs offline, between the demo's two models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.person import printable
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.strict import nearest
+from lm_eval_plugin.transcript import Message, Role, Transcript
+
+if TYPE_CHECKING:
+    from chatbench_tasks.task import DialogueTask
+    from lm_eval_plugin.configuration import DialogueConfig
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+_STYLES = {"user": "bold cyan", "assistant": "bold green"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question to talk about, and its right letters where they are known; these are shown at the end, to people alone."""
+
+    question: Question
+    right: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    source = parser.add_argument_group("the question, from one of")
+    source.add_argument("question", nargs="?", help="the question itself, with --choice for each of its options")
+    source.add_argument("--choice", action="append", default=[], help="an option; give it two times or more")
+    source.add_argument(
+        "--file", type=Path, help="JSON or JSON lines: objects with question, choices and maybe answer, id, subject"
+    )
+    source.add_argument(
+        "--task", help="a task of this package or one of your own; one of its questions is drawn by the seed"
+    )
+    source.add_argument(
+        "--doc", type=int, help="with --task: the place of its question, from 0, instead of a drawn one"
+    )
+    source.add_argument("--include_path", help="with --task: a folder of task files of your own")
+    sides = parser.add_argument_group("who talks")
+    sides.add_argument(
+        "--user", help="a simulator: a preset, a policy, a mapping as JSON, or human (default: demo, or the task's own)"
+    )
+    sides.add_argument("--assistant", default="chatbench-demo", help="a model type of the host such as hf, or human")
+    sides.add_argument("--assistant_args", default="", help="its arguments, as in --model_args of lm_eval")
+    sides.add_argument("--system_instruction", help="the assistant's system message")
+    sides.add_argument(
+        "--chat_template",
+        action=argparse.BooleanOptionalAction,
+        help="talk through the assistant's chat template or not",
+    )
+    how = parser.add_argument_group("how")
+    how.add_argument("--dialogue", default="{}", help="further keys of a dialogue block, as JSON")
+    how.add_argument("--seed", type=int, default=0)
+    how.add_argument("--json", action="store_true", help="print each transcript as one line of JSON, for programs")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Hold the conversations, one after the other; 130 if they were interrupted.
+
+    Raises:
+        ChatbenchError: The question, a side or a setting is wrong.
+    """
+    asked, config = _asked(chosen, _settings(chosen))
+    stage = _Stage(chosen, config)
+    return 0 if all(stage.play(each) for each in asked) else INTERRUPTED
+
+
+class _Stage:
+    """The two sides, made once, and the screen that shows them."""
+
+    def __init__(self, chosen: argparse.Namespace, config: DialogueConfig) -> None:
+        from rich.console import Console
+
+        from lm_eval_plugin.person import Person
+
+        self._console = Console(highlight=False)
+        self._json = chosen.json
+        self._config = config
+        self._people = [
+            role
+            for role, human in (
+                ("user", config.simulator.policy == "human"),
+                ("assistant", chosen.assistant == "human"),
+            )
+            if human
+        ]
+        self._user = Person(show=self._show) if "user" in self._people else None
+        self._assistant = (
+            Person(show=self._show) if "assistant" in self._people else _load(chosen.assistant, chosen.assistant_args)
+        )
+        system = {} if chosen.system_instruction is None else {"system": chosen.system_instruction}
+        self._options: dict[str, Any] = {**system, "chat_template": chosen.chat_template, "seed": chosen.seed}
+
+    def play(self, asked: _Asked) -> bool:
+        """Hold one conversation; False if it was interrupted, with what was said left on the screen."""
+        from lm_eval_plugin.simulation import converse_about
+
+        said: list[Message] = []
+        if not self._json and "user" not in self._people:
+            self._print_question(asked.question)
+        try:
+            (transcript,) = converse_about(
+                [asked.question],
+                self._assistant,
+                self._config,
+                user=self._user,
+                on_message=lambda _, message: self._hear(said, message),
+                progress=False,
+                **self._options,
+            )
+        except KeyboardInterrupt:
+            self._print_interrupted(asked.question, said)
+            return False
+        if self._json:
+            print(transcript.to_json(), flush=True)
+        else:
+            self._print_end(transcript, asked)
+        return True
+
+    def _hear(self, said: list[Message], message: Message) -> None:
+        said.append(message)
+        # A person sees what the other side says when it is asked to reply, and knows what it typed itself.
+        if not self._json and not self._people:
+            self._say(message.role.value, message.content)
+
+    def _show(self, text: str, speaker: Role | None) -> None:
+        if speaker is None:
+            self._print((f"{text}\n", ""))
+        else:
+            self._say(speaker.value, text)
+
+    def _say(self, role: str, content: str) -> None:
+        shown = printable(content) or "(nothing)"
+        self._print((f"{role:>9}  ", _STYLES[role]), (shown.replace("\n", f"\n{' ' * 11}"), ""))
+
+    def _print_question(self, question: Question) -> None:
+        self._print(
+            (printable(f"question {question.id} {question.subject}\n"), "dim"), (f"{printable(question.text)}\n", "")
+        )
+
+    def _print_end(self, transcript: Transcript, asked: _Asked) -> None:
+        if self._people == ["assistant"] and len(transcript.messages) % 2:
+            # The user's last message, to which the person was not asked to reply.
+            self._say("user", transcript.messages[-1].content)
+        ended = [f"answer: {transcript.answer or 'none'}", f"stop_reason: {transcript.stop_reason.value}"]
+        ended += [f"right: {asked.right}"] * bool(asked.right) + [f"persona: {transcript.persona}"] * bool(
+            transcript.persona
+        )
+        ended += ["context_trimmed"] * transcript.context_trimmed
+        ended += [f"{event.value}: {count}" for event, count in (transcript.events or {}).items()]
+        self._print((f"\n{' · '.join(map(printable, ended))}", "bold"))
+
+    def _print_interrupted(self, question: Question, said: list[Message]) -> None:
+        if self._json:
+            messages = [{"role": message.role.value, "content": message.content} for message in said]
+            print(json.dumps({"interrupted": True, "question_id": question.id, "messages": messages}), flush=True)
+        print(f"\nchatbench: interrupted after {len(said)} messages", file=sys.stderr)
+
+    def _print(self, *parts: tuple[str, str]) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def _load(model: str, arguments: str) -> Any:
+    import transformers
+    from lm_eval.api.registry import get_model
+
+    from lm_eval_plugin.registration import register_models
+
+    register_models()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        return get_model(model).create_from_arg_string(arguments)
+    except (KeyError, ValueError, TypeError, OSError, ImportError) as error:
+        raise ModelError(
+            f"the assistant {model!r} with {arguments or 'no arguments'} cannot be loaded: {error}"
+        ) from error
+
+
+def _settings(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The keys of the dialogue block that the command line gives."""
+    given = _mapping(chosen.dialogue)
+    if chosen.user is None:
+        return given
+    return {**given, "simulator": _mapping(chosen.user) if chosen.user.startswith("{") else chosen.user}
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """A mapping given as JSON on the command line.
+
+    Raises:
+        ConfigError: It is not one.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{text!r} is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f'{text!r} is no mapping such as {{"max_turns": 6}}')
+    return value
+
+
+def _asked(chosen: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[_Asked], DialogueConfig]:
+    """The questions, and how to talk about them."""
+    from lm_eval_plugin.simulation import dialogue_config
+
+    if sum(source is not None for source in (chosen.question, chosen.file, chosen.task)) != 1:
+        raise ConfigError(
+            "name one question: QUESTION with --choice, or --file, or --task (see chatbench simulate --help)"
+        )
+    if chosen.choice and chosen.question is None:
+        raise ConfigError("--choice belongs to a QUESTION on the command line")
+    if chosen.task is not None:
+        return _from_task(chosen, settings)
+    config = dialogue_config(settings.pop("simulator", "demo"), settings).model_copy(update={"repeats": 1})
+    if chosen.file is not None:
+        return [_read(fields, str(chosen.file)) for fields in _rows(chosen.file)], config
+    return [_read({"question": chosen.question, "choices": chosen.choice}, "the command line")], config
+
+
+def _read(fields: Mapping[str, Any], where: str) -> _Asked:
+    from lm_eval_plugin.simulation import read_question
+
+    try:
+        question = read_question(fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    answer = fields.get("answer")
+    if isinstance(answer, int) and 0 <= answer < len(question.letters):
+        return _Asked(question, question.letters[answer])
+    return _Asked(question, answer if isinstance(answer, str) and answer in question.letters else "")
+
+
+def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
+    """The objects of a JSON file (one, or a list of them) or of JSON lines."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}") from error
+    try:
+        whole = json.loads(text)
+    except json.JSONDecodeError:
+        yield from (
+            _row(line, f"{file}, line {number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()
+        )
+        return
+    rows = whole if isinstance(whole, list) else [whole]
+    for number, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise ConfigError(f"{file}, entry {number}: {row!r} is no object with question and choices")
+        yield row
+
+
+def _row(line: str, where: str) -> Mapping[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{where}: no JSON ({error})") from error
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"{where}: {row!r} is no object with question and choices")
+    return row
+
+
+def _from_task(chosen: argparse.Namespace, settings: Mapping[str, Any]) -> tuple[list[_Asked], DialogueConfig]:
+    from lm_eval_plugin.configuration import merge_blocks, read_dialogue_block
+
+    read_dialogue_block(merge_blocks({}, settings), "chatbench simulate")
+    task = _task(chosen.task, chosen.include_path, settings)
+    docs = list(task.eval_docs)
+    place = random.Random(chosen.seed).randrange(len(docs)) if chosen.doc is None else chosen.doc
+    if not 0 <= place < len(docs):
+        raise ConfigError(f"--doc is {place}; {chosen.task} has questions 0 to {len(docs) - 1}")
+    right = " or ".join(sorted(task.gold_letters(docs[place])))
+    return [_Asked(task.question(docs[place]), right)], task.dialogue.model_copy(update={"repeats": 1})
+
+
+def _task(name: str, include_path: str | None, settings: Mapping[str, Any]) -> DialogueTask:
+    from lm_eval.tasks import TaskManager
+
+    from chatbench_tasks.task import DialogueTask
+    from lm_eval_plugin.registration import tasks_folder
+
+    folders = [str(tasks_folder()), *([include_path] if include_path else [])]
+    # Without the host's own tasks the index is there at once; they are not dialogues.
+    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"dialogue": dict(settings)})
+    if name not in manager.all_subtasks:
+        raise ConfigError(f"the task {name!r} is not one to talk about{nearest(name, sorted(manager.all_subtasks))}")
+    task = manager.load([name])["tasks"][name]
+    if not isinstance(task, DialogueTask):
+        raise ConfigError(f"the task {name!r} has no dialogue: block and its class")
+    return task
