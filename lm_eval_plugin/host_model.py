@@ -73,7 +73,7 @@ class HostModel:
         # A simulator may have been trained with its end markers as tokens; in its own prompt they are structure.
         self._special_tokens = special_tokens(lm) - set(until)
         self._gen_kwargs = {
-            "until": [*until, *(chat_format.stops if chat_format else ())],
+            "until": [*until, *(chat_format.stops if chat_format else ())] or _end_strings(lm),
             "max_gen_toks": self.max_tokens,
             "do_sample": temperature > 0,
             "temperature": temperature,
@@ -195,6 +195,11 @@ def _without_bars(lm: LM) -> Iterator[None]:
     finally:
         for name, bar in bars.items():
             setattr(api_models, name, bar)
+
+
+def _end_strings(lm: LM) -> list[str]:
+    """Some servers fail on an empty list of stop strings, so an API is given one that no model says."""
+    return ["<|endoftext|>"] if isinstance(lm, TemplateAPI) else []
 
 
 def _unseeded(lm: LM) -> dict[str, Any]:

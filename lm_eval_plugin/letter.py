@@ -15,7 +15,13 @@ from lm_eval_plugin.question import Question
 
 LETTER_INSTRUCTION = "Reply with the letter of the right option and nothing else."
 
-LETTER_GENERATION: dict[str, Any] = {"until": [], "max_gen_toks": 10, "do_sample": False, "temperature": 0.0}
+LETTER_GENERATION: dict[str, Any] = {
+    # Some servers fail on an empty list of stop strings.
+    "until": ["<|endoftext|>"],
+    "max_gen_toks": 10,
+    "do_sample": False,
+    "temperature": 0.0,
+}
 """How the letter is generated, as the host's `generate_until` takes it."""
 
 
