@@ -10,7 +10,8 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils_hf import get_dtype
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
@@ -26,48 +28,66 @@ from transformers import (
 )
 
 from lm_eval_plugin.chat_format import muted
-from lm_eval_plugin.errors import ModelError, SimulatorError
+from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
+from lm_eval_plugin.hub_errors import why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
+from lm_eval_plugin.memory import (
+    Footprint,
+    Placement,
+    default_device,
+    footprint,
+    free_memory,
+    gigabytes,
+    place,
+    released_bytes,
+)
+from lm_eval_plugin.revisions import revision_of
 
 logger = logging.getLogger(__name__)
 
 _NO_BITSANDBYTES = "use another machine or set the simulator's quantization: none"
-_GET_WEIGHTS = (
-    "Check the name; for a gated model accept its licence on its page and log in with `hf auth login`; without a network "
-    "give local folders as base and adapter, or use the simulator 'demo' or 'scripted'."
-)
 
 
 def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
     """Load a model for text generation.
 
+    Where no device is given, it goes onto the GPU as far as it fits, with the rest in main memory and a warning; without
+    a GPU it goes into main memory. See `memory.place`.
+
     Args:
         model_args: As the host's `hf` backend spells them: `pretrained`, `peft`, `revision`, `tokenizer`, `dtype`,
             `device`, `batch_size`, `trust_remote_code`, `add_bos_token`, `prefix_token_id`; `max_length` is an upper bound,
-            so a window that the model does not have is not used. `adapter_revision` is the adapter's own revision. What
+            so a window that the model does not have is not used. `adapter_revision` is the adapter's own revision; the
+            revisions that `revisions.PINNED` names are used where none is given.
+            `max_memory` limits each device (`{"0": "20GiB", "cpu": "60GiB"}`) and spreads the model over them. What
             begins with `llm_int8_` or `bnb_4bit_` goes to bitsandbytes, anything else to `from_pretrained`.
         quantization: `8bit`, `nf4` or `none`.
 
     Raises:
-        ModelError: The weights cannot be had, or cannot be quantized here.
+        ModelError: The weights cannot be had, do not fit, or cannot be quantized here.
+        ConfigError: `max_memory` is no mapping.
         SimulatorError: The adapter does not belong to the base.
     """
     args = dict(model_args)
     pretrained, peft = local_or_hub(args.pop("pretrained")), args.pop("peft", None)
-    revision = args.pop("revision", "main")
-    source = {"revision": revision, "trust_remote_code": args.pop("trust_remote_code", False)}
+    source = {
+        "revision": args.pop("revision", None) or revision_of(pretrained),
+        "trust_remote_code": args.pop("trust_remote_code", False),
+    }
     tokenizer_name = args.pop("tokenizer", None) or pretrained
     # A revision of the weights says nothing about a tokenizer that comes from elsewhere.
     tokenizer = _load_tokenizer(
-        tokenizer_name, {**source, **({} if tokenizer_name == pretrained else {"revision": "main"})}
+        tokenizer_name,
+        source if tokenizer_name == pretrained else {**source, "revision": revision_of(tokenizer_name)},
     )
     host_args = {key: args.pop(key) for key in ("add_bos_token", "prefix_token_id", "batch_size") if key in args}
-    max_length, adapter_revision = args.pop("max_length", None), args.pop("adapter_revision", "main")
+    max_length, adapter_revision = args.pop("max_length", None), args.pop("adapter_revision", None)
     # bitsandbytes warns of kernels that it can do without, the host of arguments that are not given.
     with muted("bitsandbytes"), muted("lm_eval.models.huggingface"):
         if peft:
             # Before the base, which may take minutes to load.
             peft = local_or_hub(peft)
+            adapter_revision = adapter_revision or revision_of(peft)
             declared = _declared_base(peft, adapter_revision)
             _check_declared_base(pretrained, peft, declared)
         model = _load_base(pretrained, quantization, source, args)
@@ -75,65 +95,183 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
             misfit = f"the adapter {peft!r} does not fit the base {pretrained!r}; it was trained on {declared!r}: give that base"
             model = _with_adapter(model, peft, adapter_revision, misfit)
         lm = HFLM(pretrained=model, tokenizer=tokenizer, **host_args)
+    logger.info(
+        "Loaded %s at commit %s.", pretrained, getattr(model.config, "_commit_hash", None) or "unknown (a folder)"
+    )
     if max_length is not None and max_length < lm.max_length:
         lm._max_length = max_length  # noqa: SLF001  # it is read from the model where none is given
     return lm
 
 
-def default_device() -> str:
-    """The accelerator that belongs to this process, else the CPU."""
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-
-
 def _load_tokenizer(name: str, source: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(local_or_hub(name), **source)
-    except OSError as error:
-        raise ModelError(f"the tokenizer {name!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the tokenizer {name!r} cannot be loaded: {why_unavailable(name, error)}") from error
     if tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
 def _load_base(pretrained: str, quantization: str, source: Mapping[str, Any], args: dict[str, Any]) -> PreTrainedModel:
-    device = args.pop("device", None) or default_device()
-    device_map = args.pop("device_map", "auto" if args.pop("parallelize", False) else {"": device})
-    dtype = args.pop("dtype", "auto")
-    if quantization != "none" and dtype == "auto" and not device.startswith("cuda"):
-        # Only embeddings and norms are left unquantized; in half precision their CPU results depend on the batch.
-        dtype = "float32"
     options = {key: args.pop(key) for key in list(args) if key.startswith(("llm_int8_", "bnb_4bit_"))}
-    config = _bitsandbytes(quantization, options, offload=device_map == "auto" and torch.cuda.is_available())
+    max_memory = read_max_memory(args.pop("max_memory", None))
+    device, device_map = args.pop("device", None), args.pop("device_map", None)
+    spread = args.pop("parallelize", False) or max_memory is not None
+    dtype = dtype_for(args.pop("dtype", "auto"), quantization, device or default_device())
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            pretrained,
-            quantization_config=config,
-            device_map=device_map,
-            dtype=get_dtype(dtype),
-            use_safetensors=True,
-            **source,
-            **args,
-        )
+        if device_map is not None or spread:
+            placement = Placement("auto" if device_map is None else device_map, max_memory)
+        else:
+            placement = _place(pretrained, quantization, source=source, device=device, dtype=dtype, options=options)
+        placement = _without_absent_gpus(placement, device or default_device())
+        model = _from_pretrained(pretrained, quantization, placement, options, {"dtype": dtype, **source, **args})
     except OSError as error:
-        raise ModelError(f"the model {pretrained!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+        raise ModelError(f"the model {pretrained!r} cannot be loaded: {why_unavailable(pretrained, error)}") from error
     except torch.OutOfMemoryError as error:
         raise ModelError(
-            f"the model {pretrained!r} does not fit into the memory of {device} beside what is there; use a smaller simulator, "
-            "quantization: nf4, another device in model_args, or leave room (gpu_memory_utilization of a vLLM assistant)"
+            f"the model {pretrained!r} does not fit into the memory of {device or default_device()} beside what is there; use "
+            "a smaller simulator, quantization: nf4, another device in model_args, or leave room (gpu_memory_utilization of a "
+            "vLLM assistant)"
         ) from error
     except TypeError as error:
         raise ModelError(
             f"the model {pretrained!r} does not take one of its model_args ({', '.join(args)}): {error}"
         ) from error
-    except (ImportError, RuntimeError) as error:
-        if config is None:
+    except (ImportError, RuntimeError, ValueError) as error:
+        if quantization == "none":
             raise
         raise ModelError(
             f"the model {pretrained!r} cannot be loaded in {quantization} here ({error}); {_NO_BITSANDBYTES}"
         ) from error
-    if config is not None and not quantized_layers(model):
+    if quantization != "none" and not quantized_layers(model):
         raise ModelError(f"{pretrained!r} was loaded, but none of its layers is {quantization}; {_NO_BITSANDBYTES}")
     return model
+
+
+def _from_pretrained(
+    pretrained: str, quantization: str, placement: Placement, options: Mapping[str, Any], args: Mapping[str, Any]
+) -> PreTrainedModel:
+    limits = {} if placement.max_memory is None else {"max_memory": placement.max_memory}
+    offload = placement.device_map == "auto" and torch.cuda.is_available()
+    with _as_published():
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            pretrained,
+            quantization_config=_bitsandbytes(quantization, options, offload=offload),
+            device_map=placement.device_map,
+            use_safetensors=True,
+            **limits,
+            **args,
+        )
+    return model
+
+
+@contextmanager
+def _as_published() -> Iterator[None]:
+    """Load no weights but the repository's own.
+
+    Of a repository without safetensors, transformers would load what a public conversion service proposes for it.
+    """
+    switch = "DISABLE_SAFETENSORS_CONVERSION"
+    before = os.environ.get(switch)
+    os.environ[switch] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[switch]
+        else:
+            os.environ[switch] = before
+
+
+def dtype_for(dtype: str | torch.dtype, quantization: str, device: str) -> str | torch.dtype:
+    """The dtype that a model is loaded in, `auto` for that of its checkpoint."""
+    if quantization != "none" and dtype == "auto" and not device.startswith("cuda"):
+        # Only embeddings and norms are left unquantized; in half precision their CPU results depend on the batch.
+        return torch.float32
+    chosen: str | torch.dtype = get_dtype(dtype)
+    return chosen
+
+
+def read_max_memory(given: object) -> dict[int | str, Any] | None:
+    """The limits that `max_memory` of `model_args` sets, with GPUs as numbers, which JSON cannot have as keys.
+
+    Raises:
+        ConfigError: It is no mapping.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, Mapping):
+        raise ConfigError(
+            f"model_args.max_memory is {given!r}; give a limit for each device, such as "
+            '{"0": "20GiB", "cpu": "60GiB"}'
+        )
+    return {int(key) if str(key).isdecimal() else key: limit for key, limit in given.items()}
+
+
+def _without_absent_gpus(placement: Placement, device: str) -> Placement:
+    """Without a GPU there is nothing to share out: the model lies on its device as a whole."""
+    if placement.max_memory is None or torch.cuda.is_available():
+        return placement
+    logger.warning("max_memory is ignored, because there is no GPU; the model is loaded on %s.", device)
+    return Placement({"": device} if placement.device_map == "auto" else placement.device_map)
+
+
+def _place(
+    pretrained: str,
+    quantization: str,
+    *,
+    source: Mapping[str, Any],
+    device: str | None,
+    dtype: str | torch.dtype,
+    options: Mapping[str, Any],
+) -> Placement:
+    """Where a model goes whose `model_args` say at most the device; a GPU that they name takes it whole."""
+    chosen = device or default_device()
+    on_gpu = chosen.startswith("cuda")
+    if chosen != "cpu" and not (on_gpu and device is None):
+        return Placement({"": chosen})
+    measured = _measured(pretrained, source)
+    if measured is None:
+        return Placement({"": chosen})
+    size, released = measured
+    width = value_bytes(dtype, released)
+    double_quant = bool(options.get("bnb_4bit_use_double_quant", False))
+    placement = place(
+        pretrained,
+        chosen,
+        needed=size.weights(quantization, width, double_quant=double_quant),
+        unquantized=size.weights("none", width),
+        gpu_free=free_memory(chosen) if on_gpu else 0,
+        cpu_free=free_memory("cpu"),
+    )
+    if placement.on_cpu:
+        logger.warning(
+            "The model %s does not fit on %s beside what is there: up to %s of it are held in main memory, and every "
+            "token waits for them, so this will be slow. A smaller simulator or quantization: nf4 may fit.",
+            *(pretrained, chosen, gigabytes(placement.on_cpu)),
+        )
+    return placement
+
+
+def _measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, int] | None:
+    """Footprint of a model and the bytes per value of its checkpoint, from its configuration alone.
+
+    Returns:
+        None for a checkpoint that is stored quantized, which takes less than its parameters tell.
+    """
+    try:
+        config = AutoConfig.from_pretrained(pretrained, **source)
+        if getattr(config, "quantization_config", None) is not None:
+            return None
+        return footprint(config, trust_remote_code=bool(source["trust_remote_code"])), released_bytes(config)
+    except ValueError as error:
+        raise ModelError(f"the model {pretrained!r} cannot be loaded: {why_unavailable(pretrained, error)}") from error
+
+
+def value_bytes(dtype: str | torch.dtype, released: int) -> int:
+    """Width of an unquantized value that is loaded in a dtype; `auto` is the width that the checkpoint has."""
+    return dtype.itemsize if isinstance(dtype, torch.dtype) else released
 
 
 def _bitsandbytes(quantization: str, options: Mapping[str, Any], *, offload: bool) -> BitsAndBytesConfig | None:
@@ -141,10 +279,11 @@ def _bitsandbytes(quantization: str, options: Mapping[str, Any], *, offload: boo
         return None
     # Its logger warns on every product that inputs are cast to half precision, which is what 8 bit means.
     logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
-    if quantization == "nf4":
-        return BitsAndBytesConfig(load_in_4bit=True, **{"bnb_4bit_quant_type": "nf4", **options})
     # With a CPU device map this flag would silently leave every layer unquantized.
-    return BitsAndBytesConfig(load_in_8bit=True, **{"llm_int8_enable_fp32_cpu_offload": offload, **options})
+    flags = {"llm_int8_enable_fp32_cpu_offload": offload}
+    if quantization == "nf4":
+        return BitsAndBytesConfig(load_in_4bit=True, **{"bnb_4bit_quant_type": "nf4", **flags, **options})
+    return BitsAndBytesConfig(load_in_8bit=True, **{**flags, **options})
 
 
 def quantized_layers(model: torch.nn.Module) -> int:
@@ -161,7 +300,7 @@ def _declared_base(peft: str, revision: str) -> str:
     try:
         return PeftConfig.from_pretrained(peft, revision=revision).base_model_name_or_path or ""
     except (OSError, ValueError) as error:
-        raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+        raise ModelError(f"the adapter {peft!r} cannot be loaded: {why_unavailable(peft, error)}") from error
 
 
 def _check_declared_base(pretrained: str, peft: str, declared: str) -> None:
@@ -175,6 +314,15 @@ def _check_declared_base(pretrained: str, peft: str, declared: str) -> None:
     logger.info("The adapter %s names %s as its base; it is put on %s.", peft, declared or "nothing", pretrained)
 
 
+def _adapted_map(model: PreTrainedModel) -> dict[str, Any] | str:
+    """The model's layers by device, under the names that they have below an adapter.
+
+    PEFT lays a model that is partly in main memory out anew; its own plan could move quantized layers off the GPU.
+    """
+    layers: Mapping[str, Any] = getattr(model, "hf_device_map", None) or {}
+    return {f"base_model.model.{name}".rstrip("."): device for name, device in layers.items()} or "auto"
+
+
 def _with_adapter(model: PreTrainedModel, peft: str, revision: str, misfit: str) -> PreTrainedModel:
     """The model with the adapter on it; `misfit` says of an adapter that does not fit what to do about it."""
     from peft import PeftModel, get_peft_model_state_dict
@@ -184,10 +332,10 @@ def _with_adapter(model: PreTrainedModel, peft: str, revision: str, misfit: str)
         with warnings.catch_warnings():
             # PEFT 0.21 asks transformers 5.23 for an attribute by its old name.
             warnings.simplefilter("ignore", FutureWarning)
-            adapted: Any = PeftModel.from_pretrained(model, peft, revision=revision)
+            adapted: Any = PeftModel.from_pretrained(model, peft, revision=revision, device_map=_adapted_map(model))
         saved = load_peft_weights(peft, device="cpu", revision=revision)
     except OSError as error:
-        raise ModelError(f"the adapter {peft!r} cannot be loaded: {error}\n{_GET_WEIGHTS}") from error
+        raise ModelError(f"the adapter {peft!r} cannot be loaded: {why_unavailable(peft, error)}") from error
     except (ValueError, RuntimeError) as error:
         raise SimulatorError(f"{misfit} ({str(error).splitlines()[0]})") from error
     loaded = get_peft_model_state_dict(adapted, save_embedding_layers=False)

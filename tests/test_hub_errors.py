@@ -54,14 +54,17 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self):
         path = self.path
         config = (SIMULATOR_BASE / "config.json").read_bytes()
-        if path.endswith("/pickles/resolve/main/config.json"):
+        if "/pickles/resolve/" in path and path.endswith("/config.json"):
             return self.answer(200, {"ETag": '"1"', "X-Repo-Commit": "0" * 40}, config)
+        if "/api/models/own/pickles" in path:
+            listed = {"id": "own/pickles", "sha": "0" * 40, "siblings": [{"rfilename": "pytorch_model.bin"}]}
+            return self.answer(200, {"Content-Type": "application/json"}, json.dumps(listed).encode())
         for name, (status, headers) in ANSWERS.items():
             if f"own/{name}" in path:
                 return self.answer(status, headers)
         return self.answer(404, ANSWERS["bare"][1])
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def answer(self, status, headers, body=b"{}"):
         self.send_response(status)
@@ -116,7 +119,7 @@ def said(tmp_path_factory):
         ("unversioned", ["no such revision", "adapter_revision"]),
         ("refused", ["HTTP 403", "hf auth whoami"]),
         ("disabled", ["has disabled own/disabled"]),
-        ("bare", ["own/bare", "heck that it is what it is used as"]),
+        ("bare", ["own/bare", "that it is what it is used as"]),
     ],
 )
 def test_each_refusal_of_the_hub_says_what_to_do(said, part, name, ways_out):

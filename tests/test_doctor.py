@@ -1,0 +1,181 @@
+"""What the doctor finds on this machine, and how it prints it."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import pytest
+import tiny_models
+from rich.console import Console
+
+from lm_eval_plugin.demo import SIMULATOR_ADAPTER, SIMULATOR_BASE
+from lm_eval_plugin.doctor import Check, Diagnosis, Status, as_json_text, diagnose, doctor, render
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.simulator_config import read_simulator
+from lm_eval_plugin.simulators.presets import PRESETS
+
+UNCACHED = {"preset": "demo", "base": "own/uncached"}
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """The diagnosis of all presets."""
+    return diagnose()
+
+
+def checks_of(simulator):
+    config = read_simulator(simulator, "test")
+    return {check.name: check for check in diagnose({config.label: config}).simulators[config.label]}
+
+
+def test_all_presets_are_looked_at(everything):
+    assert everything.simulators.keys() == PRESETS.keys()
+
+
+def test_the_installation_is_sound_offline(everything):
+    assert everything.sound
+    found = {check.name: check for check in everything.fundamentals}
+    for name in (
+        "python",
+        "lm_eval",
+        "torch",
+        "transformers",
+        "chatbench-lm-eval",
+        "bitsandbytes on cpu",
+        "main memory",
+    ):
+        assert found[name].status is Status.OK
+    hub = found["Hugging Face hub"]
+    assert hub.status is Status.WARNING
+    assert "HF_HUB_OFFLINE" in hub.text
+
+
+def test_bundled_simulators_load(everything):
+    assert everything.loads("demo")
+    assert everything.loads("scripted")
+
+
+def test_a_model_that_is_not_in_the_cache_is_a_problem_offline():
+    found = checks_of(UNCACHED)
+    assert found["base"].status is Status.PROBLEM
+    assert "hf download own/uncached" in found["base"].advice
+    assert found["memory"].status is Status.WARNING
+
+
+def test_published_sizes_are_told_although_nothing_is_downloaded(everything):
+    found = {check.name: check for check in everything.simulators["chatbench-mistral-7b"]}
+    assert "14.5 GB in none" in found["memory"].text
+
+
+def test_a_check_without_a_problem_has_no_advice_to_follow(everything):
+    every = [*everything.fundamentals, *(check for checks in everything.simulators.values() for check in checks)]
+    assert all(check.advice for check in every if check.status is Status.PROBLEM)
+    assert not [check for check in every if check.status is Status.OK and check.advice]
+
+
+def test_a_folder_without_weights_is_a_problem(tmp_path):
+    shutil.copy(SIMULATOR_BASE / "config.json", tmp_path)
+    found = checks_of({"preset": "demo", "base": str(tmp_path)})
+    assert found["base"].status is Status.PROBLEM
+    assert found["adapter"].status is Status.OK
+
+
+def test_a_folder_with_one_of_two_shards_is_a_problem(tmp_path):
+    shutil.copy(SIMULATOR_BASE / "config.json", tmp_path)
+    weights = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(weights))
+    (tmp_path / "one.safetensors").touch()
+    assert checks_of({"preset": "demo", "base": str(tmp_path)})["base"].status is Status.PROBLEM
+    (tmp_path / "two.safetensors").touch()
+    assert checks_of({"preset": "demo", "base": str(tmp_path)})["base"].status is Status.OK
+
+
+def test_a_model_beyond_this_machine_is_a_problem_that_names_a_smaller_one(tmp_path):
+    from transformers import LlamaConfig
+
+    LlamaConfig(vocab_size=10**9, hidden_size=8192, num_hidden_layers=1).save_pretrained(tmp_path)
+    found = checks_of({"preset": "demo", "base": str(tmp_path), "model_args": {"device": "cpu"}})["placement"]
+    assert found.status is Status.PROBLEM
+    assert "chatbench-distilgpt2" in found.advice
+
+
+def test_a_broken_configuration_is_a_check_and_no_exception(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    found = checks_of({"preset": "demo", "base": str(tmp_path)})
+    assert found["base"].status is Status.PROBLEM
+    assert found["memory"].status is Status.WARNING
+
+
+def test_the_footprint_of_a_local_model_is_its_own(tmp_path):
+    folder = tiny_models.save_model(tmp_path, "gpt2")
+    found = checks_of({"policy": "chatbench", "model_args": {"pretrained": str(folder)}})
+    assert "kB in 8bit" in found["memory"].text
+    assert found["placement"].status is Status.OK
+
+
+def test_a_key_for_an_api_is_looked_for_and_never_shown(monkeypatch):
+    simulator = {"policy": "two_step", "backend": "openai-chat-completions", "model_args": {"model": "gpt-4o"}}
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    missing = checks_of(simulator)["API"]
+    assert missing.status is Status.PROBLEM
+    assert "Set OPENAI_API_KEY" in missing.advice
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    present = checks_of(simulator)["API"]
+    assert present.status is Status.OK
+    assert "sk-secret" not in str(present)
+
+
+def test_tasks_that_are_kept_from_the_host_are_a_warning(monkeypatch):
+    monkeypatch.setenv("CHATBENCH_AUTOLOAD", "0")
+    tasks = {check.name: check for check in diagnose({}).fundamentals}["tasks"]
+    assert tasks.status is Status.WARNING
+    assert "chatbench path tasks" in tasks.advice
+
+
+def test_the_exit_code_tells_whether_what_was_asked_for_would_load(capsys):
+    assert doctor(["demo", "scripted"], as_json=False) == 0
+    assert "Simulator demo: would load" in capsys.readouterr().out
+    assert doctor(["demo", json.dumps(UNCACHED)], as_json=True) == 1
+    printed = json.loads(capsys.readouterr().out)
+    assert [simulator["loads"] for simulator in printed["simulators"].values()] == [True, False]
+
+
+def test_simulators_are_named_or_given_as_json(capsys):
+    given = {"preset": "demo", "base": str(SIMULATOR_BASE), "adapter": str(SIMULATOR_ADAPTER), "quantization": "nf4"}
+    assert doctor([json.dumps(given)], as_json=False) == 0
+    assert "nf4, whole on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("asked", ["no-such-simulator", "{'preset': 'demo'}"])
+def test_what_is_no_simulator_is_a_configuration_error(asked):
+    with pytest.raises(ConfigError, match="chatbench doctor"):
+        doctor([asked], as_json=False)
+
+
+STRANGE = Check("[bold]name[/bold]", Status.PROBLEM, "[red]text[/red] :smile: [/nothing]", "do [this]")
+
+
+def test_what_is_printed_is_plain_text():
+    console = Console(file=io.StringIO(), width=120)
+    render(Diagnosis((STRANGE,), {"[link=x]label": (STRANGE,)}), console)
+    printed = console.file.getvalue()
+    for text in ("[bold]name[/bold]", "[red]text[/red] :smile: [/nothing]", "do [this]", "[link=x]label"):
+        assert text in printed
+
+
+def test_json_holds_every_field_of_a_check():
+    diagnosis = Diagnosis((STRANGE,), {"a": (STRANGE,), "b": ()})
+    printed = json.loads(as_json_text(diagnosis))
+    assert printed["sound"] is False
+    assert printed["checks"] == [
+        {"name": STRANGE.name, "status": "problem", "text": STRANGE.text, "advice": STRANGE.advice}
+    ]
+    assert printed["simulators"]["a"]["loads"] is False
+    assert printed["simulators"]["b"] == {"loads": True, "checks": []}
+
+
+def test_only_a_problem_keeps_a_simulator_from_loading():
+    warned = Check("placement", Status.WARNING, "slow", "use nf4")
+    assert Diagnosis((), {"a": (warned,)}).loads("a")
