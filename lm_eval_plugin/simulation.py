@@ -35,6 +35,7 @@ _SETTINGS = ("max_turns", "repeats", "assistant", "persona", "chain_of_thought")
 def simulate(
     question: Question | Mapping[str, Any],
     assistant: Assistant,
+    /,
     simulator: str | Mapping[str, Any] = DEFAULT_SIMULATOR,
     *,
     on_message: Callable[[Message], None] | None = None,
@@ -62,6 +63,7 @@ def simulate(
 def simulate_many(
     questions: Iterable[Question | Mapping[str, Any]],
     assistant: Assistant,
+    /,
     simulator: str | Mapping[str, Any] = DEFAULT_SIMULATOR,
     *,
     system: str = DEFAULT_SYSTEM,
@@ -84,7 +86,8 @@ def simulate_many(
         user: Who speaks for the user instead of the simulator's own model.
         on_message: Told of every message, with its dialogue's place in what is returned.
         progress: Whether to show a progress bar.
-        settings: Keys of a `dialogue:` block: `max_turns`, `repeats`, `assistant`, `persona`, `chain_of_thought`.
+        settings: Keys of a `dialogue:` block: `max_turns`, `repeats`, `assistant` (how it generates), `persona`,
+            `chain_of_thought`.
 
     Returns:
         The transcripts, question by question; the N repeats of a question stand together.

@@ -90,7 +90,8 @@ class _Stage:
 
         from lm_eval_plugin.person import Person
 
-        self._console = Console(highlight=False)
+        # What a program reads is on the standard output alone; a person still sees what to reply to.
+        self._console = Console(highlight=False, stderr=chosen.json)
         self._json = chosen.json
         self._config = config
         self._people = [
@@ -101,10 +102,9 @@ class _Stage:
             )
             if human
         ]
-        self._user = Person(show=self._show) if "user" in self._people else None
-        self._assistant = (
-            Person(show=self._show) if "assistant" in self._people else _load(chosen.assistant, chosen.assistant_args)
-        )
+        person = Person(self._read, self._show)
+        self._user = person if "user" in self._people else None
+        self._assistant = person if "assistant" in self._people else _load(chosen.assistant, chosen.assistant_args)
         system = {} if chosen.system_instruction is None else {"system": chosen.system_instruction}
         self._options: dict[str, Any] = {**system, "chat_template": chosen.chat_template, "seed": chosen.seed}
 
@@ -145,6 +145,10 @@ class _Stage:
             self._print((f"{text}\n", ""))
         else:
             self._say(speaker.value, text)
+
+    def _read(self, prompt: str) -> str:
+        self._console.print(prompt, end="", style="bold")
+        return input()
 
     def _say(self, role: str, content: str) -> None:
         shown = printable(content) or "(nothing)"
