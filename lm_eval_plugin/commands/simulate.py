@@ -156,7 +156,7 @@ class _Stage:
 
     def _print_question(self, question: Question) -> None:
         self._print(
-            (printable(f"question {question.id} {question.subject}\n"), "dim"), (f"{printable(question.text)}\n", "")
+            (printable(f"question {question.id}\n"), "dim"), (f"{printable(question.text)}\n", "")
         )
 
     def _print_end(self, transcript: Transcript, asked: _Asked) -> None:
