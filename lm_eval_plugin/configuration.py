@@ -118,9 +118,11 @@ def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[
     """
     merged = {**block, **override}
     assistant = block.get("assistant")
-    assistant = ASSISTANTS.get(assistant) if isinstance(assistant, str) else assistant
+    assistant = ASSISTANTS.get(assistant, assistant) if isinstance(assistant, str) else assistant
     if isinstance(assistant, Mapping) and isinstance(override.get("assistant"), Mapping):
         merged["assistant"] = {**assistant, **override["assistant"]}
+    elif "assistant" in block and isinstance(override.get("assistant"), Mapping):
+        merged["assistant"] = assistant
     simulator = override.get("simulator")
     if isinstance(simulator, Mapping) and not {"preset", "policy"} & simulator.keys():
         base = block.get("simulator", DEFAULT_SIMULATOR)

@@ -39,7 +39,9 @@ class Person:
 
     def _answer(self, ask: Ask) -> Reply | Failure:
         prompt = ask.prompt(ask.history)
-        text = prompt.messages[-1].content if isinstance(prompt, Chat) else prompt
+        text = (
+            (prompt.messages[-1].content if prompt.messages else prompt.system) if isinstance(prompt, Chat) else prompt
+        )
         self._show(printable(text), ask.history[-1].role if ask.history else None)
         started = time.perf_counter()
         try:
@@ -52,7 +54,10 @@ class Person:
         lines = [self._read(prompt)]
         while lines[-1].endswith(_CONTINUED):
             lines[-1] = lines[-1].removesuffix(_CONTINUED)
-            lines.append(self._read("..."))
+            try:
+                lines.append(self._read("..."))
+            except EOFError:
+                break
         return "\n".join(lines).strip()
 
 

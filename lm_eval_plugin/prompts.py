@@ -27,13 +27,15 @@ def plain_transcript(chat: Chat) -> str:
     turns = [
         f"{PLAIN_ROLES[message.role]} {indent_headings(message.content, _PLAIN_HEADINGS)}" for message in chat.messages
     ]
-    return "\n\n".join([chat.system, *turns, f"{PLAIN_ROLES[chat.speaker]} {chat.prefill}".strip()])
+    return "\n\n".join(
+        [indent_headings(chat.system, _PLAIN_HEADINGS), *turns, f"{PLAIN_ROLES[chat.speaker]} {chat.prefill}".strip()]
+    )
 
 
 def indent_headings(text: str, headings: Iterable[str]) -> str:
     """Put a space before every line of the text that begins with one of the headings."""
     shape = "|".join(re.escape(heading) for heading in headings)
-    return re.sub(rf"^(?=[ \t]*(?:{shape}))", " ", text, flags=re.MULTILINE)
+    return re.sub(rf"(?:^|(?<=[\r\v\f\x1c-\x1e\x85\u2028\u2029]))(?=[ \t]*(?:{shape}))", " ", text, flags=re.MULTILINE)
 
 
 def break_tokens(text: str, tokens: Iterable[str]) -> str:

@@ -118,7 +118,11 @@ def _from_policy(given: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _resolved(defaults: Mapping[str, Any], given: Mapping[str, Any], label: str) -> dict[str, Any]:
-    return {**GENERATION.get(defaults["policy"], {}), **defaults, **given, "label": label}
+    generation = GENERATION.get(defaults["policy"], {})
+    gen_kwargs = given.get("gen_kwargs", {})
+    if isinstance(gen_kwargs, Mapping):
+        gen_kwargs = {**generation.get("gen_kwargs", {}), **gen_kwargs}
+    return {**generation, **defaults, **given, "gen_kwargs": gen_kwargs, "label": label}
 
 
 def _with_model_args(given: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from lm_eval_plugin.configuration import (
     with_gen_kwargs,
 )
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.simulators.presets import POLICIES, PRESETS
+from lm_eval_plugin.simulators.personas import PERSONAS
+from lm_eval_plugin.simulators.presets import MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
+from lm_eval_plugin.simulators.scripted import HABITS
 
 RELEASED = ("chatbench-distilgpt2", "chatbench-llama3-8b", "chatbench-mistral-7b")
 TUNED = {"policy": "chatbench", "model_args": {"pretrained": "gpt2"}}
@@ -413,3 +415,234 @@ def test_do_sample_true_needs_a_temperature():
 )
 def test_gen_kwargs_of_another_type_or_range_are_refused(gen_kwargs, path):
     assert refusal(with_gen_kwargs, read(), gen_kwargs).startswith(f"--gen_kwargs.{path}: Input should be ")
+
+
+# Policies and presets of the simulated users
+
+
+@pytest.mark.parametrize("policy", ["scripted", "sharded", "human"])
+def test_policy_without_a_model_is_read_by_its_plain_name(policy):
+    simulator = read(simulator=policy).simulator
+    assert (simulator.label, simulator.policy, simulator.quantization) == (policy, policy, "none")
+    assert read_simulator({"policy": policy}, "task t") == simulator
+
+
+@pytest.mark.parametrize("policy", ["chatbench", "userlm"])
+def test_plain_name_of_a_policy_whose_model_is_not_said_is_refused(policy):
+    message = refusal(read, simulator=policy)
+    assert message.startswith(f"task t: simulator policy {policy!r} needs model_args.pretrained")
+
+
+@pytest.mark.parametrize("name", PROMPTED_POLICIES)
+def test_plain_name_of_a_prompted_policy_is_the_papers_model_over_its_api(name):
+    simulator = read(simulator=name).simulator
+    assert (simulator.label, simulator.policy, simulator.backend) == (name, name, "openai-chat-completions")
+    assert simulator.model_args["model"] == "gpt-4o"
+    assert (simulator.temperature, simulator.max_tokens, simulator.quantization) == (1.0, 1000, "none")
+
+
+@pytest.mark.parametrize("name", PROMPTED_POLICIES)
+@pytest.mark.parametrize("change", [{"base": "owner/model"}, {"adapter": "owner/lora"}, {"backend": "hf"}])
+def test_preset_behind_an_api_takes_no_weights(name, change):
+    message = refusal(read_simulator, {"preset": name, **change}, "task t")
+    assert message.startswith(
+        f"task t: the preset {name!r} is a model behind an API; for another model give its policy"
+    )
+    assert f'{{"policy": "{name}", "model_args": {{"pretrained": DIR}}}}' in message
+
+
+def test_preset_behind_an_api_takes_another_model_and_says_so_in_its_label():
+    simulator = read_simulator({"preset": "two_step", "model_args": {"model": "gpt-4o-mini"}}, "task t")
+    assert simulator.model_args["model"] == "gpt-4o-mini"
+    assert simulator.model_args["num_concurrent"] == 8
+    assert simulator.label == "two_step[model=gpt-4o-mini]"
+
+
+def test_preset_behind_an_api_is_not_quantized():
+    message = refusal(read_simulator, {"preset": "iqa_eval", "quantization": "8bit"}, "task t")
+    assert "simulator.quantization is for the hf backend" in message
+
+
+@pytest.mark.parametrize("policy", PROMPTED_POLICIES)
+def test_prompted_policy_over_a_local_model_is_loaded_in_8_bit(policy):
+    simulator = read_simulator({"policy": policy, "base": "gpt2"}, "task t")
+    assert (simulator.backend, simulator.quantization, simulator.label) == ("hf", "8bit", f"{policy}[base=gpt2]")
+
+
+@pytest.mark.parametrize(
+    ("policy", "temperature", "max_tokens", "gen_kwargs"),
+    [
+        ("chatbench", 1.0, 256, {}),
+        ("userlm", 1.0, 256, {"top_p": 0.8}),
+        *((name, 1.0, 1000, {}) for name in PROMPTED_POLICIES),
+    ],
+)
+def test_generation_of_a_policy_is_that_of_its_source(policy, temperature, max_tokens, gen_kwargs):
+    simulator = read_simulator({"policy": policy, "base": "gpt2"}, "task t")
+    assert (simulator.temperature, simulator.max_tokens, simulator.gen_kwargs) == (temperature, max_tokens, gen_kwargs)
+
+
+def test_generation_of_a_policy_is_overridden_by_what_is_given():
+    simulator = read_simulator({"policy": "two_step", "base": "gpt2", "temperature": 0.3, "max_tokens": 60}, "task t")
+    assert (simulator.temperature, simulator.max_tokens) == (0.3, 60)
+
+
+def test_released_user_model_is_read_by_name():
+    simulator = read(simulator="userlm-8b").simulator
+    assert (simulator.label, simulator.policy, simulator.gen_kwargs) == ("userlm-8b", "userlm", {"top_p": 0.8})
+
+
+@pytest.mark.parametrize("name", ["two_stp", "sharded_", "humn"])
+def test_name_near_a_policy_is_refused_with_the_near_one(name):
+    assert "did you mean" in refusal(read, simulator=name)
+
+
+# Habits
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_habit_is_read_alone_or_in_a_list(habit):
+    alone = read_simulator({"policy": "scripted", "habits": habit}, "task t")
+    assert alone == read_simulator({"policy": "scripted", "habits": [habit]}, "task t")
+    assert (alone.habits, alone.label) == ([habit], f"scripted[habits={habit}]")
+
+
+def test_habits_of_the_preset_are_those_of_the_policy():
+    habits = ["paraphrases", "doubts_once", "gives_up"]
+    preset, policy = ({key: "scripted", "habits": habits} for key in ("preset", "policy"))
+    assert read_simulator(preset, "task t") == read_simulator(policy, "task t")
+
+
+def test_unknown_habit_is_named_with_the_nearest_and_all_known_ones():
+    message = refusal(read_simulator, {"policy": "scripted", "habits": ["doubt_once"]}, "task t")
+    assert "the habit 'doubt_once' is not known; did you mean 'doubts_once'?" in message
+    assert message.endswith(f"Known: {', '.join(HABITS)}")
+
+
+@pytest.mark.parametrize(
+    "habits", [["gives_up", "gives_up"], ["pastes_all", "pastes_stem"], ["paraphrases", "pastes_all"]]
+)
+def test_habit_named_twice_or_second_opening_is_refused(habits):
+    message = refusal(read_simulator, {"policy": "scripted", "habits": habits}, "task t")
+    assert message.startswith("task t: simulator.habits is ")
+    assert "name each habit once, and at most one of the openings pastes_all, pastes_stem, paraphrases" in message
+
+
+@pytest.mark.parametrize("habits", [1, [1], {"pastes_all": True}, None])
+def test_habits_of_another_type_are_refused(habits):
+    assert "simulator.habits" in refusal(read_simulator, {"policy": "scripted", "habits": habits}, "task t")
+
+
+# Keys that mean something to some policies alone
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "policies"),
+    [("reading", "B", ["chatbench"]), ("habits", [], ["scripted"]), ("chat_template", True, list(PROMPTED_POLICIES))],
+)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_key_of_some_policies_is_refused_for_the_others(key, value, policies, policy):
+    model = {"model_args": {"pretrained": "gpt2"}} if policy in MODEL_POLICIES else {}
+    simulator = {"policy": policy, **model, key: value}
+    if policy in policies:
+        assert getattr(read_simulator(simulator, "task t"), key) == value
+    else:
+        message = refusal(read_simulator, simulator, "task t")
+        assert f"simulator.{key} means nothing to policy {policy!r}; it is for {', '.join(policies)}" in message
+
+
+# Personas and thoughts
+
+
+@pytest.mark.parametrize("persona", ["any", "You are a retired teacher.", *PERSONAS])
+def test_persona_is_a_name_any_or_a_text(persona):
+    assert read(simulator=TUNED, persona=persona).persona == [persona]
+
+
+def test_personas_are_a_list_of_names_and_texts():
+    people = ["novice", "expert", "a nurse on a night shift"]
+    assert read(simulator=TUNED, persona=people).persona == people
+
+
+@pytest.mark.parametrize(("given", "meant"), [("novic", "novice"), ("sceptic", "skeptic"), ("Expert", "expert")])
+def test_single_word_that_names_nobody_is_refused_with_the_nearest(given, meant):
+    message = refusal(read, simulator=TUNED, persona=given)
+    assert f"the persona {given!r} is not known; did you mean {meant!r}?" in message
+    assert message.endswith(", or a text")
+    assert all(name in message for name in ("any", *PERSONAS))
+
+
+@pytest.mark.parametrize("persona", ["", " ", ["novice", ""], 3, [3], None])
+def test_persona_that_is_no_text_is_refused(persona):
+    assert "dialogue.persona" in refusal(read, simulator=TUNED, persona=persona)
+
+
+@pytest.mark.parametrize("policy", ["scripted", "sharded", "human"])
+@pytest.mark.parametrize(("key", "value"), [("persona", "novice"), ("chain_of_thought", True)])
+def test_switch_of_a_user_with_a_model_is_refused_for_one_without(policy, key, value):
+    message = refusal(read, simulator=policy, **{key: value})
+    assert message == f"task t: dialogue: {key} needs a simulator with a model; {policy!r} has none"
+
+
+@pytest.mark.parametrize("switches", [{"persona": []}, {"chain_of_thought": False}])
+def test_switch_that_is_off_is_no_switch(switches):
+    assert read(simulator="scripted", **switches) == read(simulator="scripted")
+
+
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_chain_of_thought_is_true_or_false(value):
+    assert "dialogue.chain_of_thought" in refusal(read, simulator=TUNED, chain_of_thought=value)
+
+
+@pytest.mark.parametrize("switches", [{"persona": ["any"]}, {"chain_of_thought": True, "persona": "You teach."}])
+def test_switches_survive_json(switches):
+    config = read(simulator=TUNED, **switches)
+    assert Config.model_validate(config.model_dump(mode="json")) == config
+
+
+# The assistant's named settings
+
+
+def test_assistant_of_the_paper_is_read_by_name():
+    assistant = read(assistant="paper").assistant
+    assert (assistant.temperature, assistant.max_tokens) == (0.7, 1000)
+
+
+def test_unknown_name_of_assistant_settings_is_refused_with_the_known_ones():
+    message = refusal(read, assistant="papers")
+    assert "the settings 'papers' are not known; did you mean 'paper'? Known: paper; or give a mapping" in message
+
+
+def test_mapping_goes_over_named_settings_of_the_block():
+    merged = merge_blocks({"assistant": "paper"}, {"assistant": {"max_tokens": 5}})
+    assert merged == {"assistant": {"temperature": 0.7, "max_tokens": 5}}
+
+
+def test_name_replaces_the_settings_of_the_block():
+    merged = merge_blocks({"assistant": {"max_tokens": 5, "until": "x"}}, {"assistant": "paper"})
+    assert read_dialogue_block(merged, "task t").assistant == read(assistant="paper").assistant
+
+
+def test_unknown_name_in_the_block_is_not_lost_when_it_is_merged_over():
+    block = merge_blocks({"assistant": "papers"}, {"assistant": {"max_tokens": 5}})
+    assert "'papers'" in refusal(read_dialogue_block, block, "task t")
+
+
+def test_gen_kwargs_go_over_named_settings():
+    assistant = with_gen_kwargs(read(assistant="paper"), {"temperature": 0.1}).assistant
+    assert (assistant.temperature, assistant.max_tokens) == (0.1, 1000)
+
+
+# Merging what simulators have of their own
+
+
+def test_habits_given_over_a_plain_name_refine_it():
+    merged = merge_blocks({"simulator": "scripted"}, {"simulator": {"habits": "gives_up"}})
+    assert read_dialogue_block(merged, "task t").simulator.label == "scripted[habits=gives_up]"
+
+
+@pytest.mark.parametrize("key", ["persona", "chain_of_thought"])
+def test_switch_is_overridden_like_any_key(key):
+    on, off = {"persona": "novice", "chain_of_thought": True}, {"persona": [], "chain_of_thought": False}
+    merged = merge_blocks({"simulator": TUNED, **on}, {key: off[key]})
+    assert getattr(read_dialogue_block(merged, "task t"), key) == off[key]

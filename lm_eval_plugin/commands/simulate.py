@@ -155,9 +155,7 @@ class _Stage:
         self._print((f"{role:>9}  ", _STYLES[role]), (shown.replace("\n", f"\n{' ' * 11}"), ""))
 
     def _print_question(self, question: Question) -> None:
-        self._print(
-            (printable(f"question {question.id}\n"), "dim"), (f"{printable(question.text)}\n", "")
-        )
+        self._print((printable(f"question {question.id}\n"), "dim"), (f"{printable(question.text)}\n", ""))
 
     def _print_end(self, transcript: Transcript, asked: _Asked) -> None:
         if self._people == ["assistant"] and len(transcript.messages) % 2:

@@ -43,12 +43,14 @@ class Turn:
         answer: Its final answer, if the message is one.
         trimmed: Whether the user's model was shown less than the whole conversation.
         events: What the guardrails saw, one entry for each time.
+        failed: Why no turn could be had (`CONTEXT` or `MODEL_ERROR`), which ends the dialogue; None if one was.
     """
 
     message: Message | None
     answer: FinalAnswer | None = None
     trimmed: bool = False
     events: tuple[Event, ...] = ()
+    failed: StopReason | None = None
 
 
 class Simulator(Protocol):
@@ -66,7 +68,7 @@ class Simulator(Protocol):
 
     def turn(
         self, situation: Situation, history: tuple[Message, ...], *, forced: bool
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         """Take one turn, asking the user's model as often as needed (not at all, for a policy without one).
 
         Args:
@@ -115,10 +117,10 @@ def dialogue(
     while True:
         forced = turns == max_turns
         turn = yield from simulator.turn(situation, history, forced=forced)
-        if isinstance(turn, Failure):
-            return end(turn.stop_reason)
         trimmed = trimmed or turn.trimmed
         events.update(turn.events)
+        if turn.failed is not None:
+            return end(turn.failed)
         if turn.message is not None:
             history += (turn.message,)
         if turn.answer is not None:

@@ -18,19 +18,40 @@ from lm_eval_plugin.answers import states_answer
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.transcript import Event, Message, Role
 
-_SWAPPED_ROLE = re.compile(
-    r"\bhow (?:can|may|could) i (?:help|assist|be of)\b|\bwhat can i (?:help|assist) you\b"
-    r"|\b(?:i['’]m|i am|i['’]d be|i would be) (?:here|happy|glad) to (?:help|assist)\b|\bas an ai\b"
-    r"|\banything else (?:that )?i can (?:help|assist|do for)\b|\blet me know if you (?:have|need) (?:any|more|further|help)\b",
-    re.IGNORECASE,
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE | re.MULTILINE)
+
+
+_SWAPPED_ROLE = _any_of(
+    r"\bhow (?:can|may|could) i (?:help|assist|be of (?:help|assistance|service to)) you\b",
+    r"\bwhat can i (?:help|assist) you\b",
+    r"\b(?:i['’]m|i am|i['’]d be|i would be) (?:here|happy|glad) to (?:(?:help|assist) (?:you|with)\b|help[!.](?!\w))",
+    # "As an AI, do you ..." is a user's question.
+    r"\b(?:i['’]m|i am|as) an? (?:(?:ai |large )?language model|(?:ai|virtual) assistant|ai)\b"
+    r"(?! *,? *(?:do|can|could|are|would|what|how)\b)",
+    r"\banything else (?:that )?i can (?:help|assist|do for)\b",
+    r"\bfeel free to ask (?:me )?(?:any |more |further )",
+    r"\blet me know if you (?:have|need) (?:any (?:other |more |further )?|more |further )?(?:questions|help|assistance)\b",
+    r"\bwhat would you like to know\b",
+    r"\bprovide (?:me with )?(?:the|your) (?:question|problem)\b",
+    r"\bi hope (?:this|that) helps\b",
+    r"\bi (?:can['’]t|cannot) help (?:you )?with that\b",
 )
-_REASONING = re.compile(
-    r"^\s*(?:my |private |inner )?(?:thoughts?|thinking|reasoning|internal monologue)\s*:|</?think(?:ing)?>"
-    r"|\bthe (?:simulated |human )?user (?:would|should|might|wants|needs|is asking|has asked)\b"
-    r"|\b(?:as|i['’]m|i am) (?:a |the )?(?:simulated|role-?playing|role-?play|human) (?:user|person)\b"
-    r"|\b(?:my|the) (?:next|first) (?:message|prompt) (?:should|would|will|to the ai)\b"
-    r"|\bi (?:need|have|should|must|am supposed) to (?:write|act|respond|reply|simulate) (?:as|like) (?:a|the)\b",
-    re.IGNORECASE | re.MULTILINE,
+_REASONING = _any_of(
+    r"^\s*(?:(?:private |inner )?(?:thoughts?|thinking|reasoning)|internal monologue)\s*:",
+    r"</?think(?:ing)?>",
+    r"\bthe (?:simulated |human )?user (?:would|should|might|wants|needs|is asking|has asked)\b",
+    r"\b(?:as|i['’]m|i am) (?:a |the )?(?:simulated|role-?playing|role-?play|human) (?:user|person)\b",
+    r"\bmy (?:next|first) (?:message|prompt) (?:should|would|will)\b",
+    r"\b(?:my|the|your) (?:next|first) (?:message|prompt) to the ai\b",
+    r"\bi (?:should|must|(?:need|have|am supposed) to) (?:write|act|respond|reply|simulate) (?:as|like) (?:a|the) "
+    r"(?:\w+ )?(?:user|person|human)\b",
+    r"\bi (?:should|must|need to|have to|will) (?:now )?ask the (?:ai|assistant)\b",
+    r"\ba person who uses an ai system\b",
+)
+_BARE_LETTER = re.compile(
+    r"\W*(?:(?i:i think|i say|it is|it['’]s|that['’]s|option|choice|answer)\W+)*\(?(?P<letter>[A-Z])[).!]*\s*"
 )
 
 
@@ -46,20 +67,48 @@ def faults(text: str, question: Question, history: tuple[Message, ...]) -> tuple
 
 
 def leaks_answer(text: str, question: Question, history: tuple[Message, ...]) -> bool:
-    """Whether the user states one of the options as the answer before the assistant has said anything."""
-    return not history and states_answer(own_words(text, question), question)
+    """Whether the user states one of the options as the answer before the assistant has said anything.
+
+    Restating several options states none of them, and what is asked with "if" or "whether" is not stated.
+    """
+    if history:
+        return False
+    bare = _BARE_LETTER.fullmatch(text)
+    if bare and bare["letter"] in question.letters:
+        return True
+    own = _unpasted(text, question)
+    if len(_option_mentions(question).findall(own)) > 1:
+        own = _option_mentions(question).sub(" ", own)
+    asked = re.sub(r"\b(?:if|whether)\b[^.!?\n]*", " ", own, flags=re.IGNORECASE)
+    return states_answer(asked, question)
 
 
 def own_words(text: str, question: Question) -> str:
-    """The text without the stem and the option lines where it quotes them."""
-    for quoted in (question.text, question.stem, question.options, *question.options.split("\n")):
-        text = text.replace(quoted.strip(), " ")
+    """The text without the stem, its lines and the option lines where it quotes them."""
+    text = _unpasted(text, question)
+    for line in question.options.split("\n"):
+        text = text.replace(line.strip(), " ")
     return text
+
+
+def _unpasted(text: str, question: Question) -> str:
+    for quoted in (question.text, question.stem, question.options, *question.stem.split("\n")):
+        if quoted.strip():
+            text = text.replace(quoted.strip(), " ")
+    return text
+
+
+def _option_mentions(question: Question) -> re.Pattern[str]:
+    """An option with its letter, however it is marked."""
+    pairs = zip(question.letters, question.choices, strict=True)
+    return re.compile(
+        "|".join(rf"(?<!\w){letter}[).:]\s*{re.escape(choice.strip())}(?!\w)" for letter, choice in pairs)
+    )
 
 
 def _faults(text: str, question: Question, history: tuple[Message, ...]) -> Iterator[Event]:
     said = {message.role: _bare(message.content) for message in history}
-    if _bare(text) == said.get(Role.ASSISTANT):
+    if _bare(text) and _bare(text) == said.get(Role.ASSISTANT) and not _asks_back(text, history):
         yield Event.ECHO
     if _bare(text) == said.get(Role.USER):
         yield Event.REPEAT
@@ -68,6 +117,11 @@ def _faults(text: str, question: Question, history: tuple[Message, ...]) -> Iter
         yield Event.SWAPPED_ROLE
     if _REASONING.search(own):
         yield Event.LEAKED_REASONING
+
+
+def _asks_back(text: str, history: tuple[Message, ...]) -> bool:
+    """Whether a message turns what the assistant stated into a question, as people do to make sure."""
+    return text.rstrip("\"' ").endswith("?") and not history[-1].content.rstrip("\"' ").endswith("?")
 
 
 def _bare(text: str) -> str:

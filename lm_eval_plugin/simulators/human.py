@@ -29,16 +29,16 @@ class HumanUser:
 
     def turn(
         self, situation: Situation, history: tuple[Message, ...], *, forced: bool
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         """Take the next turn; saying nothing ends the dialogue without an answer."""
         reply = yield Ask(Role.USER, history, lambda shown: _shown(situation, shown, forced=forced))
         if isinstance(reply, Failure):
-            return reply
+            return Turn(None, failed=reply.stop_reason)
         text = reply.text.strip()
         if not text:
             return Turn(None)
         answer = final_answer(text, situation.question)
-        if answer is None and forced and text.upper() in situation.question.letters:
+        if answer is None and forced and text.upper() in list(situation.question.letters):
             text = f"Answer: {text.upper()}"
             answer = final_answer(text, situation.question)
         return Turn(Message(Role.USER, text, seconds=reply.seconds), answer if history else None)
@@ -53,5 +53,5 @@ def _shown(situation: Situation, history: tuple[Message, ...], *, forced: bool) 
             f'Ask the assistant, and when you have made up your mind, write "Answer: {letters_text(question)}".'
         )
     if forced:
-        return f'{history[-1].content}\n\nYou have no more messages. Write "Answer: {letters_text(question)}".'
+        return f'{history[-1].content}\n\n(You have no more messages. Write "Answer: {letters_text(question)}".)'
     return history[-1].content

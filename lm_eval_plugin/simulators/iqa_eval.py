@@ -33,7 +33,7 @@ _PERSON = (
 _FIRST = "Nothing has been said yet. Write your first message, as YOU."
 _NEXT = "Write your next message, as YOU."
 _LAST = 'You cannot ask any more. Write only "So, the answer is: {letters}".'
-_STATED = re.compile(r"\bso,?\s+the\s+answer\s+is\s*:?\s*(?P<answer>.*)", re.IGNORECASE | re.DOTALL)
+_STATED = re.compile(r"\bso,?\s+the\s+answer\s+is\b\s*(?P<colon>:?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,11 @@ class IqaEval:
 
 def _stated(text: str, question: Question, aim: Aim) -> FinalAnswer | None:
     """The answer that a message states; forced, `Answer: X` is one as well."""
-    match = _STATED.search(text)
-    if match is not None:
-        return final_answer(f"Answer: {match['answer']}", question)
+    for match in reversed(list(_STATED.finditer(text))):
+        stated = final_answer(f"Answer: {text[match.end() :]}", question)
+        # Without the colon it is the answer only if it names a letter: "so the answer is always positive?" is a question.
+        if match["colon"] or (stated is not None and stated.letter is not None):
+            return stated
     return final_answer(text, question) if aim is Aim.ANSWER else None
 
 
@@ -75,7 +77,7 @@ def _instruction(question: Question, history: tuple[Message, ...], aim: Aim) -> 
 def _clean(text: str) -> tuple[str, bool]:
     """The message without its own heading, and whether it went on in another's name."""
     own = text.strip().removeprefix(_HEADINGS[Role.USER]).strip()
-    cut = re.split(r"\n\s*(?:YOU|ASSISTANT):", own, maxsplit=1)[0].strip()
+    cut = re.split(r"(?:\A|\n)\s*ASSISTANT:|\n\s*YOU:", own, maxsplit=1)[0].strip()
     return cut, cut != own
 
 

@@ -96,7 +96,7 @@ class ModelUser:
 
     def turn(
         self, situation: Situation, history: tuple[Message, ...], *, forced: bool
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         """Take the next turn: a message, or an answer."""
         if self.opener is not None and not history:
             return Turn(Message(Role.USER, self.opener(situation.question)))
@@ -104,19 +104,19 @@ class ModelUser:
         if self.chain_of_thought:
             thought = yield self._ask(situation, history, Aim.THINK, "")
             if isinstance(thought, Failure):
-                return thought
+                return Turn(None, failed=thought.stop_reason)
             thoughts = thought
         return (yield from self._speak(situation, history, Aim.ANSWER if forced else Aim.SPEAK, thoughts))
 
     def _speak(
         self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: Reply
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         events: list[Event] = []
         attempts, trimmed = 0, thoughts.trimmed
         while True:
             reply = yield self._ask(situation, history, aim, thoughts.text)
             if isinstance(reply, Failure):
-                return reply
+                return Turn(None, trimmed=trimmed, events=tuple(events), failed=reply.stop_reason)
             trimmed = trimmed or reply.trimmed
             draft = self.script.read(reply.text, situation, history, aim)
             if draft.ended and history and aim is Aim.SPEAK:

@@ -56,7 +56,7 @@ class ScriptedUser:
 
     def turn(
         self, situation: Situation, history: tuple[Message, ...], *, forced: bool
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         """Take the next turn; it never asks a model, and chance decides on a paraphrase alone."""
         yield from ()
         question = situation.question

@@ -20,7 +20,7 @@ from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.simulators.scripted import which_option
 from lm_eval_plugin.transcript import Message, Role
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ShardedUser:
 
     def turn(
         self, situation: Situation, history: tuple[Message, ...], *, forced: bool
-    ) -> Generator[Ask, Reply | Failure, Turn | Failure]:
+    ) -> Generator[Ask, Reply | Failure, Turn]:
         """Take the next turn; it never asks a model and makes no random choice."""
         yield from ()
         told = shards(situation.question, self.turns)

@@ -121,13 +121,15 @@ def clean(text: str, stops: tuple[str, ...] = ()) -> tuple[str, bool]:
     Returns:
         The message, and whether it was cut.
     """
-    cut = text
+    own = cut = text.strip().removeprefix(HEADINGS[Role.USER])
+    if own.startswith(HEADINGS[Role.ASSISTANT]):
+        return "", True
     for stop in (*stops, *(f"\n{heading}" for heading in HEADINGS.values()), f"\n{RULE}"):
         cut = cut.split(stop, 1)[0]
     cleaned, rest = "", cut
     while cleaned != rest:
         cleaned, rest = rest, rest.strip().strip("\"'").strip().removeprefix(HEADINGS[Role.USER])
-    return cleaned, cut != text
+    return cleaned, cut != own
 
 
 def harmless(text: str) -> str:
