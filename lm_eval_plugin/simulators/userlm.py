@@ -5,10 +5,10 @@ with `<|endconversation|>` (or with nothing, where the tokenizer drops that toke
 
 Source: Naous et al. 2025, arXiv 2510.06552, and the model card: the intent as system message, the turn's end
 `<|eot_id|>`, temperature 1.0 and top_p 0.8 as in the card's example (temperature 0.6 and top_p 0.9 are what the checkpoint
-stores as defaults). Deviations: UserLM never states an answer by itself, so a message `Answer: X` ends the dialogue here, the intent says so, and when the model ends the conversation it is asked for its answer
-once, with `Answer:` already written; of the paper's four guardrails, those against repetition and against ending before
-anything was said are kept (`simulators.guardrails`), those on first words and on length are not, since their lists and
-bounds would be guesses.
+stores as defaults). Deviations: UserLM never states an answer by itself, so a message `Answer: X` ends the dialogue here,
+the intent says so, and when the model ends the conversation it is asked for its answer once, with `Answer:` already
+written; of the paper's four guardrails, those against repetition and against ending before anything was said are kept
+(`simulators.guardrails`), those on first words and on length are not, since their lists and bounds would be guesses.
 """
 
 from __future__ import annotations
