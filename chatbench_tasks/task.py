@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,22 +20,24 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
+from lm_eval_plugin.named_options import named_option
 
 from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
 from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
-from lm_eval_plugin.conversations import check_simulator
+from lm_eval_plugin.conversations import check_simulator, free_text
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, question_metrics
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
-from lm_eval_plugin.transcript import Transcript
+from lm_eval_plugin.transcript import StopReason, Transcript
 
 logger = logging.getLogger(__name__)
 
 _PRIMARY = ("acc", "exact_match")
+_OWN_STATIC = ("acc_static_letter", "valid_static_letter", "acc_static_free_text", "valid_static_free_text")
 _BAD_ROW = (KeyError, IndexError, TypeError, ValueError, SyntaxError, jinja2.UndefinedError)
 
 
@@ -70,6 +73,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         self._check_kind()
         self._check_rows()
         self._use_gen_kwargs(self.dialogue)
+
+    @property
+    def holds_dialogues(self) -> bool:
+        """Whether its samples hold dialogues and their scores, which they do not when only predictions are asked for."""
+        return "bypass" not in self._metric_fn_list
 
     @property
     def static_scores(self) -> Sequence[str]:
@@ -125,7 +133,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             )
         self._prompting = prompting
         super().build_all_requests(**prompting)
-        questions = [self.question(request.doc) for request in self._instances if _is_dialogue(request)]
+        talked_about = {id(request.doc): request.doc for request in self._instances if _is_dialogue(request)}
+        questions = [self.question(doc) for doc in talked_about.values()]
         check_simulator(self.dialogue, questions)
 
     # From documents to requests, from responses to metrics
@@ -140,16 +149,23 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if "letter" in self.static_scores:
             arguments = (self._letter_context(doc), dict(LETTER_GENERATION))
             requests.append(OwnRequest("generate_until", doc, arguments, len(requests), (task, doc_id, 1)))
-        request = DialogueRequest(
+        asked = DialogueRequest(
             question=self.question(doc),
             dialogue=self.dialogue,
             system=self._prompting.get("system_instruction") or DEFAULT_SYSTEM,
             chat_template=bool(kwargs.get("apply_chat_template")),
             seed=torch.initial_seed(),
         )
-        metadata = (task, doc_id, self.dialogue.repeats)
-        requests.append(OwnRequest("converse_until", doc, request.to_arguments(), len(requests), metadata))
+        if "free_text" in self.static_scores:
+            requests.append(self._dialogue_request(doc, free_text(asked), len(requests), (task, doc_id, 1)))
+        requests.append(self._dialogue_request(doc, asked, len(requests), (task, doc_id, self.dialogue.repeats)))
         return requests
+
+    @staticmethod
+    def _dialogue_request(
+        doc: dict[str, Any], asked: DialogueRequest, place: int, metadata: tuple[Any, ...]
+    ) -> OwnRequest:
+        return OwnRequest("converse_until", doc, asked.to_arguments(), place, metadata)
 
     def apply_filters(self) -> None:
         """Filter the responses of the host's requests; of its own, keep a letter as it is and all of the transcripts."""
@@ -170,22 +186,29 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         *static, transcripts = results
         scores = self._static_metrics(doc, static)
         primary = scores.pop("acc_static", None)
-        dialogues = [Transcript.from_json(transcript) for transcript in transcripts]
-        return {**question_metrics(dialogues, self.gold_letters(doc), primary), **scores}
+        held = tuple(Transcript.from_json(transcript) for transcript in transcripts)
+        metrics: dict[str, Any] = question_metrics(
+            QuestionRecord(self.question(doc), self.gold_letters(doc), held, primary)
+        )
+        if self._prompting.get("world_size", 1) > 1:
+            # The host gathers from the processes only the metrics that every one of them has.
+            metrics = {**dict.fromkeys([*HIGHER_IS_BETTER, *_OWN_STATIC]), **metrics}
+        return {**metrics, **scores}
 
     def aggregation(self) -> dict[str, Any]:
         """Means over questions; the host's own static metrics are aggregated as the host does."""
         if "bypass" in self._metric_fn_list:
             return dict(super().aggregation())
         host = {self._static_name(name): function for name, function in self._aggregation_list.items()}
-        return {**dict.fromkeys([*HIGHER_IS_BETTER, "acc_static_letter", "valid_static_letter"], mean), **host}
+        own = _mean_of_known if self._prompting.get("world_size", 1) > 1 else mean
+        return {**dict.fromkeys([*HIGHER_IS_BETTER, *_OWN_STATIC], own), **host}
 
     def higher_is_better(self) -> dict[str, bool]:
         """Whether more of a metric is better."""
         if "bypass" in self._metric_fn_list:
             return dict(super().higher_is_better())
         host = {self._static_name(name): better for name, better in self._higher_is_better.items()}
-        return {**HIGHER_IS_BETTER, "acc_static_letter": True, "valid_static_letter": True, **host}
+        return {**HIGHER_IS_BETTER, **dict.fromkeys(_OWN_STATIC, True), **host}
 
     def question(self, doc: dict[str, Any]) -> Question:
         """The question of a document, without its answer.
@@ -244,6 +267,9 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
 
     def _static_metrics(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         metrics: dict[str, Any] = {}
+        if "free_text" in self.static_scores:
+            *results, (transcript,) = results
+            metrics |= self._free_text_metrics(doc, Transcript.from_json(transcript))
         if "letter" in self.static_scores:
             *results, reply = results
             letter = read_letter(reply, self.question(doc))
@@ -255,6 +281,19 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             host = super().process_results(doc, results)
             metrics |= {self._static_name(name): value for name, value in host.items()}
         return metrics
+
+    def _free_text_metrics(self, doc: dict[str, Any], asked: Transcript) -> dict[str, Any]:
+        """The score of one free reply; none without a reply, and wrong if it decides for no option."""
+        if asked.stop_reason is StopReason.MODEL_ERROR:
+            return {}
+        question, judge = self.question(doc), self.dialogue.judge
+        by_judge = judge is not None and judge.reads_free_text
+        reply = asked.messages[-1].content if len(asked.messages) > 1 else ""
+        letter = asked.answer if by_judge else named_option(reply, question)
+        return {
+            self._static_accuracy("free_text"): float(letter in self.gold_letters(doc)),
+            "valid_static_free_text": float(letter is not None),
+        }
 
     def _static_name(self, name: str) -> str:
         """The name of a metric of the host beside the interactive ones."""
@@ -324,6 +363,12 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 self._where,
                 " or ".join(*golds),
             )
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float:
+    """The mean of what is known; NaN, which the run's results replace, if nothing is."""
+    known = [value for value in values if value is not None]
+    return float(mean(known)) if known else math.nan
 
 
 def _is_dialogue(request: Instance) -> bool:

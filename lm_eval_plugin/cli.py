@@ -3,45 +3,89 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from types import ModuleType
 
-from lm_eval_plugin.commands import doctor, path, simulate
 from lm_eval_plugin.errors import ChatbenchError
 
-COMMANDS: Mapping[str, tuple[ModuleType, str]] = {
-    "simulate": (simulate, "hold a conversation about a question and show it turn by turn"),
-    "doctor": (doctor, "check what works here and which simulators would load"),
-    "path": (path, "print where a part of the installation is, for use in other commands"),
+COMMANDS: Mapping[str, str] = {
+    "simulate": "hold a conversation about a question and show it turn by turn",
+    "score": "compute the numbers of a run again from its samples, with intervals and paired tests",
+    "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",
+    "doctor": "check what works here and which simulators would load",
+    "path": "print where a part of the installation is, for use in other commands",
 }
-"""The subcommands: each is a module with `add_arguments` and `run`."""
+"""The subcommands: each is a module of `commands` with `add_arguments` and `run`."""
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+BROKEN_PIPE = 141
+"""Exit code when whoever reads the output has left, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        The exit code: that of the subcommand, or 2 for an error that is explained on the standard error.
+        The exit code: that of the subcommand, 2 for an error that is explained on the standard error, 130 after Ctrl-C, or
+        141 when nobody reads the output any more.
     """
+    try:
+        _show_what_cannot_be_encoded()
+        code = _run(arguments)
+        # Otherwise a reader that has left would be noticed while Python ends.
+        sys.stdout.flush()
+    except ChatbenchError as error:
+        print(f"chatbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("chatbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _unread()
+    except SystemExit as leaving:
+        # rich leaves by itself when nobody reads.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _unread()
+        raise
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.command is None:
         parser.print_help()
         return 0
-    try:
-        code: int = COMMANDS[chosen.command][0].run(chosen)
-    except ChatbenchError as error:
-        print(f"chatbench: {error}", file=sys.stderr)
-        return 2
+    code: int = importlib.import_module(f"lm_eval_plugin.commands.{chosen.command}").run(chosen)
     return code
+
+
+def _show_what_cannot_be_encoded() -> None:
+    """Have characters that the terminal's encoding lacks written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _unread() -> int:
+    """Point the standard output to where nothing fails, so that Python ends quietly."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return BROKEN_PIPE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="chatbench", description="Interactive evaluation in lm-evaluation-harness.")
     parser.add_argument("--version", action="version", version=importlib.metadata.version("chatbench-lm-eval"))
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name, (module, summary) in COMMANDS.items():
+    for name, summary in COMMANDS.items():
+        # Imported here and not above, so that Ctrl-C is answered from the start.
+        module = importlib.import_module(f"lm_eval_plugin.commands.{name}")
         module.add_arguments(commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."))
     return parser

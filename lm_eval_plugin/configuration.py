@@ -38,6 +38,38 @@ class AssistantConfig(Strict):
     gen_kwargs: GenKwargs = Field(default_factory=dict)
 
 
+class JudgeConfig(Strict):
+    """The model that judges finished dialogues.
+
+    Args:
+        backend: Model type of the host that runs it.
+        model_args: Its arguments, as the host spells them.
+        quantization: Of the weights, for the `hf` backend: `8bit`, `nf4` or `none`.
+        temperature: 0 for greedy decoding.
+        max_tokens: Longest verdict, in tokens.
+        gen_kwargs: Whatever else the backend's `generate_until` takes.
+        chat_template: Whether it is asked through its chat template; by default if it has one.
+        reads_free_text: Whether it, and not the deterministic reader, reads the answers of `static: free_text`.
+    """
+
+    backend: str = "hf"
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    quantization: Literal["8bit", "nf4", "none"] = "none"
+    temperature: float = Field(0.0, ge=0.0)
+    max_tokens: int = Field(256, ge=1)
+    gen_kwargs: GenKwargs = Field(default_factory=dict)
+    chat_template: bool | None = None
+    reads_free_text: bool = False
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> JudgeConfig:
+        if self.backend == "hf" and not isinstance(self.model_args.get("pretrained"), str):
+            raise ValueError("the judge needs model_args.pretrained, a model's name or folder, or another backend")
+        if self.backend != "hf" and self.quantization != "none":
+            raise ValueError(f"quantization is for the hf backend; ask {self.backend!r} for it in its own model_args")
+        return self
+
+
 ASSISTANTS: Mapping[str, Mapping[str, Any]] = {"paper": {"temperature": 0.7, "max_tokens": 1000}}
 """Settings of the assistant that have a name: those of the ChatBench paper."""
 
@@ -58,7 +90,7 @@ def _known_people(people: list[str]) -> list[str]:
     return people
 
 
-Static = Literal["loglikelihood", "letter", "none"]
+Static = Literal["loglikelihood", "letter", "free_text", "none"]
 
 
 class DialogueConfig(Strict):
@@ -73,7 +105,9 @@ class DialogueConfig(Strict):
             each question from the run's seed. For simulators with a model.
         chain_of_thought: Whether the user thinks before every message, seen by nobody. For simulators with a model.
         static: The static scores that stand beside the interactive one: `loglikelihood` (the host's own), `letter` (one
-            generated letter, for backends without log-likelihoods), or `none`. The first listed is `acc_static`.
+            generated letter, for backends without log-likelihoods), `free_text` (one free reply to question and options,
+            read by `named_options` or by the judge), or `none`. The first listed is `acc_static`.
+        judge: The model that judges coherence and satisfaction of each dialogue; nobody by default.
         dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
         stem: Column or template of the question without its options; by default the task's `doc_to_text`.
         choices: Column of the option texts; by default the task's `doc_to_choice`.
@@ -90,6 +124,7 @@ class DialogueConfig(Strict):
     persona: Annotated[list[str], AfterValidator(_known_people), BeforeValidator(as_list)] = Field(default_factory=list)
     chain_of_thought: bool = False
     static: Annotated[list[Static], BeforeValidator(as_list)] = Field(["loglikelihood"], min_length=1)
+    judge: JudgeConfig | None = None
     dataset: str | None = None
     stem: str | None = None
     choices: str | None = None

@@ -10,6 +10,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -22,10 +23,12 @@ from lm_eval_plugin.configuration import DialogueConfig
 from lm_eval_plugin.engine import ChatModel, Progress, Reply, converse, watched
 from lm_eval_plugin.errors import ConfigError, SimulatorError
 from lm_eval_plugin.host_model import HostModel, serving
+from lm_eval_plugin.judge import judge_dialogues, read_letters
 from lm_eval_plugin.person import Person
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.simulated_user import label_of, make_simulator, user_model
+from lm_eval_plugin.simulated_user import judge_model, label_of, make_simulator, user_model
+from lm_eval_plugin.simulator_config import read_simulator
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.personas import people_of
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
@@ -54,9 +57,35 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
         groups[settings[job[0]]].append(job)
     held: dict[tuple[int, int], str] = {}
     for group in groups.values():
-        transcripts = hold(lm, [(read[instance], repeat) for instance, repeat in group])
+        transcripts = _judged(
+            hold(lm, [(read[instance], repeat) for instance, repeat in group]), [read[job[0]] for job in group]
+        )
         held.update(zip(group, (transcript.to_json() for transcript in transcripts), strict=True))
     return [held[job] for job in jobs]
+
+
+def free_text(request: DialogueRequest) -> DialogueRequest:
+    """The request for the static score in free text: the question with its options, and one reply."""
+    asks_once = read_simulator({"policy": "scripted", "habits": ["asks_once"]}, "free_text")
+    settings = {"simulator": asks_once, "repeats": 1, "persona": [], "chain_of_thought": False}
+    return replace(request, dialogue=request.dialogue.model_copy(update=settings))
+
+
+def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
+    """The transcripts as a judge leaves them, if there is one for them."""
+    config = requests[0].dialogue
+    if config.judge is None:
+        return transcripts
+    questions = [request.question for request in requests]
+    if "asks_once" not in config.simulator.habits:
+        judge = judge_model(config.judge)
+        with serving(judge.lm):
+            return judge_dialogues(judge, transcripts, questions)
+    if config.judge.reads_free_text:
+        judge = judge_model(config.judge)
+        with serving(judge.lm):
+            return read_letters(judge, transcripts, questions)
+    return transcripts
 
 
 def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> None:
@@ -65,7 +94,10 @@ def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> No
     Raises:
         ModelError: Its model cannot be loaded.
         SimulatorError: Its adapter does not fit, or a question does not.
+        JudgeError: The judge, if there is one, cannot be loaded or used.
     """
+    if config.judge is not None:
+        judge_model(config.judge)
     model = user_model(config.simulator)
     if not isinstance(model, HostModel):
         return
@@ -94,8 +126,10 @@ def _first_prompt(model: HostModel, config: DialogueConfig, question: Question) 
     if ask.role is Role.ASSISTANT:
         # A user whose first message is fixed asks its model from the second on.
         ask = script.send(Reply("?"))
+    needed, room = model.room(ask) or (0, 0)
     script.close()
-    return model.room(ask) or (0, 0)
+    # Thoughts, as long as they may be, stand in the prompt of the message.
+    return needed + model.max_tokens * config.chain_of_thought, room
 
 
 def _numbered(requests: Sequence[Instance]) -> list[tuple[int, int]]:

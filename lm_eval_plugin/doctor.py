@@ -6,13 +6,14 @@ A fault of the environment is a `Check`, never an exception. The hub is asked on
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import logging
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -23,22 +24,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.errors import ChatbenchError, ConfigError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
 from lm_eval_plugin.memory import (
     PUBLISHED,
     Footprint,
     default_device,
-    footprint,
     free_memory,
     gigabytes,
     place,
-    released_bytes,
 )
 from lm_eval_plugin.revisions import revision_of
-from lm_eval_plugin.simulator_config import SimulatorConfig, read_simulator
-from lm_eval_plugin.simulators.presets import PRESETS
+from lm_eval_plugin.simulator_config import SimulatorConfig, masked, name_or_mapping, read_simulator
+from lm_eval_plugin.simulators.presets import MODEL_POLICIES, PRESETS
 
 PACKAGES = (
     "chatbench-lm-eval",
@@ -90,7 +89,7 @@ class Diagnosis:
 
     Args:
         fundamentals: The checks of the machine and the installation.
-        simulators: The checks of each simulator, by its label.
+        simulators: The checks of each simulator, by what it was asked for with.
     """
 
     fundamentals: tuple[Check, ...]
@@ -101,9 +100,9 @@ class Diagnosis:
         """Whether the machine and the installation have no problem."""
         return not _has_problem(self.fundamentals)
 
-    def loads(self, label: str) -> bool:
+    def loads(self, asked: str) -> bool:
         """Whether a simulator would load here."""
-        return not _has_problem(self.simulators[label])
+        return not _has_problem(self.simulators[asked])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,7 @@ def doctor(simulators: Sequence[str], *, as_json: bool) -> int:
     Raises:
         ConfigError: A simulator that is not known.
     """
-    asked = {config.label: config for config in map(_read_simulator, simulators)}
+    asked = dict(map(_read_simulator, simulators))
     diagnosis = diagnose(asked or None)
     if as_json:
         sys.stdout.write(as_json_text(diagnosis) + "\n")
@@ -145,23 +144,19 @@ def doctor(simulators: Sequence[str], *, as_json: bool) -> int:
     return 0 if fine else 1
 
 
-def _read_simulator(value: str) -> SimulatorConfig:
+def _read_simulator(asked: str) -> tuple[str, SimulatorConfig]:
+    """What was asked for, to be shown, and what it means; two mappings can have one label."""
     where = "chatbench doctor"
-    if not value.lstrip().startswith("{"):
-        return read_simulator(value, where)
-    try:
-        return read_simulator(json.loads(value), where)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f'{where}: {value!r} is no JSON ({error}); write {{"preset": NAME}} in single quotes'
-        ) from error
+    given = name_or_mapping(asked, where)
+    shown = asked if masked(given) == given else json.dumps(masked(given))
+    return shown, read_simulator(given, where)
 
 
 def diagnose(simulators: Mapping[str, SimulatorConfig] | None = None) -> Diagnosis:
     """Look at the machine, the installation and the simulators.
 
     Args:
-        simulators: The simulators to look at, by label; None for all presets.
+        simulators: The simulators to look at, by what they are to be called; None for all presets.
     """
     if simulators is None:
         simulators = {name: read_simulator(name, "chatbench doctor") for name in PRESETS}
@@ -177,14 +172,14 @@ def diagnose(simulators: Mapping[str, SimulatorConfig] | None = None) -> Diagnos
         _check_hub(hub_fault),
         _check_disk(),
     )
-    return Diagnosis(fundamentals, {label: _check_simulator(config, machine) for label, config in simulators.items()})
+    return Diagnosis(fundamentals, {asked: _check_simulator(config, machine) for asked, config in simulators.items()})
 
 
 def render(diagnosis: Diagnosis, console: Console) -> None:
     """Print a diagnosis as tables; what was read from elsewhere is printed as it is, without markup."""
     _print_table(console, "This machine", diagnosis.fundamentals)
-    for label, checks in diagnosis.simulators.items():
-        _print_table(console, f"Simulator {label}: {'would load' if diagnosis.loads(label) else 'cannot run'}", checks)
+    for asked, checks in diagnosis.simulators.items():
+        _print_table(console, f"Simulator {asked}: {'would load' if diagnosis.loads(asked) else 'cannot run'}", checks)
 
 
 def as_json_text(diagnosis: Diagnosis) -> str:
@@ -194,8 +189,8 @@ def as_json_text(diagnosis: Diagnosis) -> str:
             "sound": diagnosis.sound,
             "checks": [asdict(check) for check in diagnosis.fundamentals],
             "simulators": {
-                label: {"loads": diagnosis.loads(label), "checks": [asdict(check) for check in checks]}
-                for label, checks in diagnosis.simulators.items()
+                asked: {"loads": diagnosis.loads(asked), "checks": [asdict(check) for check in checks]}
+                for asked, checks in diagnosis.simulators.items()
             },
         },
         indent=2,
@@ -327,10 +322,9 @@ def _check_hub(fault: Exception | None) -> Check:
 
 
 def _check_disk() -> Check:
-    folder = Path(constants.HF_HUB_CACHE)
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    folder = constants.HF_HUB_CACHE
     try:
-        free = shutil.disk_usage(there).free
+        free = _free_disk()
     except OSError as error:
         return Check("disk", Status.WARNING, f"{folder}: {_short(error)}", "Set HF_HOME to a folder that can be read.")
     text = f"{gigabytes(free)} free for downloads in {folder}"
@@ -341,27 +335,94 @@ def _check_disk() -> Check:
     return Check("disk", Status.OK, text)
 
 
+def _free_disk() -> int:
+    """Bytes that are free for downloads."""
+    folder = Path(constants.HF_HUB_CACHE)
+    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+
+
 def _check_simulator(config: SimulatorConfig, machine: _Machine) -> tuple[Check, ...]:
-    base = config.model_args.get("pretrained")
-    if "chat-completions" in config.backend or config.backend == "openai-completions":
-        return (_check_api(config),)
-    if not isinstance(base, str):
+    if config.policy not in MODEL_POLICIES:
         return (Check("weights", Status.OK, f"policy {config.policy} has none"),)
+    if fault := _backend_fault(config):
+        return (fault,)
+    if _is_api(config):
+        return tuple(_check_api(config, machine))
+    base = str(config.model_args.get("pretrained") or config.model_args.get("model") or "")
     repositories = tuple(_check_repository(*repository, machine) for repository in _repositories(config))
+    download = _check_download(base, config.model_args) if base else []
     if config.backend != "hf":
         text = f"the backend {config.backend} sees to memory and placement by itself"
-        return (*repositories, Check("memory", Status.OK, text))
-    return (*repositories, *_check_placement(config, base, machine))
+        return (*repositories, *download, Check("memory", Status.OK, text))
+    return (*repositories, *download, *_check_placement(config, base, machine))
 
 
-def _check_api(config: SimulatorConfig) -> Check:
+def _backend_fault(config: SimulatorConfig) -> Check | None:
+    """Why the host cannot use a backend for a policy; None if it can."""
+    from lm_eval_plugin.model_loading import backend_class, check_policy
+
+    name = "backend"
+    try:
+        check_policy(config, backend_class(config.backend))
+    except (ValueError, ConfigError) as error:
+        reason, _, advice = str(error).partition("; ")
+        return Check(name, Status.PROBLEM, reason, advice)
+    except (ImportError, AttributeError, OSError) as error:
+        missing = getattr(error, "name", None) or config.backend
+        return Check(name, Status.PROBLEM, f"{config.backend}: {_short(error)}", f"pip install {missing}")
+    absent = [package for package in _packages(config.backend) if importlib.util.find_spec(package) is None]
+    if absent:
+        text = f"{config.backend} needs {' and '.join(absent)}, which is not installed"
+        return Check(name, Status.PROBLEM, text, f"pip install {' '.join(absent)}")
+    return None
+
+
+def _packages(backend: str) -> tuple[str, ...]:
+    """What a backend imports only when it is made."""
+    own = {
+        "anthropic-completions": ("anthropic",),
+        "openai-completions": ("tiktoken",),
+        **dict.fromkeys(("litellm", "litellm-chat", "litellm-chat-completions"), ("litellm",)),
+    }
+    return (*(("aiohttp", "requests", "tenacity") if _is_remote(backend) else ()), *own.get(backend, ()))
+
+
+def _is_remote(backend: str) -> bool:
+    from lm_eval.models.api_models import TemplateAPI
+
+    from lm_eval_plugin.model_loading import backend_class
+
+    return issubclass(backend_class(backend), TemplateAPI)
+
+
+def _is_api(config: SimulatorConfig) -> bool:
+    return _is_remote(config.backend) or config.backend == "anthropic-completions"
+
+
+_KEYS = {"openai": "OPENAI_API_KEY", "azure-openai": "AZURE_OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+"""Where the backends with an address of their own look for a key, by the beginning of their names."""
+
+
+def _check_api(config: SimulatorConfig, machine: _Machine) -> Iterator[Check]:
+    yield _check_access(config)
+    tokenizer = config.model_args.get("tokenizer")
+    if isinstance(tokenizer, str):
+        yield _check_repository("tokenizer", tokenizer, revision_of(tokenizer), machine)
+
+
+def _check_access(config: SimulatorConfig) -> Check:
+    variable = next((key for start, key in _KEYS.items() if config.backend.startswith(start)), None)
     url = config.model_args.get("base_url")
-    if not config.backend.startswith("openai"):
-        return Check("API", Status.OK, f"{config.backend} at {url}; whether it answers was not tried")
-    if os.environ.get("OPENAI_API_KEY"):
-        return Check("API", Status.OK, f"{config.backend}, OPENAI_API_KEY is set; whether it is valid was not tried")
-    advice = "Set OPENAI_API_KEY, or give another backend and model_args, such as local-chat-completions with base_url."
-    return Check("API", Status.PROBLEM, f"{config.backend} needs OPENAI_API_KEY, which is not set", advice)
+    if variable is None and (url or config.backend.startswith("litellm")):
+        at = f" at {masked(str(url))}" if url else ""
+        return Check("API", Status.OK, f"{config.backend}{at}; whether it answers was not tried")
+    if variable is None:
+        advice = 'Give it in model_args, such as {"base_url": "http://localhost:8000/v1/completions", "model": NAME}.'
+        return Check("API", Status.PROBLEM, f"{config.backend} needs base_url, which is not given", advice)
+    if os.environ.get(variable):
+        return Check("API", Status.OK, f"{config.backend}, {variable} is set; whether it is valid was not tried")
+    advice = f"Set {variable}, or give another backend and model_args, such as local-chat-completions with base_url."
+    return Check("API", Status.PROBLEM, f"{config.backend} needs {variable}, which is not set", advice)
 
 
 def _repositories(config: SimulatorConfig) -> list[tuple[str, str, str]]:
@@ -386,6 +447,27 @@ def _check_repository(part: str, name: str, revision: str, machine: _Machine) ->
         reason, _, advice = why_unavailable(name, error).partition(". ")
         return Check(part, Status.PROBLEM, f"{name}: {reason}", advice)
     return Check(part, Status.OK, f"{name} is not in the local cache, and will be downloaded from the hub")
+
+
+def _check_download(base: str, args: Mapping[str, Any]) -> list[Check]:
+    """Whether there is room for weights that have yet to be downloaded, where their size is known."""
+    revision = args.get("revision") or revision_of(base)
+    if Path(local_or_hub(base)).exists() or _in_cache("base", base, revision):
+        return []
+    try:
+        size_and_width = _size(base, args)
+        free = _free_disk()
+    except (OSError, ValueError, ImportError, ChatbenchError):
+        # The other checks say what is wrong.
+        return []
+    if size_and_width is None:
+        return []
+    size, released = size_and_width
+    needed = size.weights("none", released)
+    text = f"{gigabytes(needed)} to download for {base}; {gigabytes(free)} are free in {constants.HF_HUB_CACHE}"
+    if needed > free:
+        return [Check("download", Status.PROBLEM, text, "Set HF_HOME to a folder with more room.")]
+    return [Check("download", Status.OK, text)]
 
 
 def _check_folder(part: str, folder: Path) -> Check:
@@ -435,35 +517,41 @@ def _check_placement(config: SimulatorConfig, base: str, machine: _Machine) -> l
     without = "Set the simulator's quantization: none, or install bitsandbytes again."
     broken = [Check("quantization", Status.PROBLEM, f"does not work on {device}: {fault}", without)] if fault else []
     try:
-        size, released = _size(base, args)
-        checks = (_check_memory(config, size, released, device), _check_fit(config, base, size, released, device))
-    except (OSError, ValueError, ImportError) as error:
+        size_and_width = _size(base, args)
+    except (OSError, ValueError, ImportError, ChatbenchError) as error:
         advice = "It is known once the model is in the local cache."
         return [*broken, Check("memory", Status.WARNING, f"not known ({_short(error)})", advice)]
-    return [*broken, *checks]
+    if size_and_width is None:
+        text = "not estimated, because the checkpoint is stored quantized; placement is not checked"
+        return [*broken, Check("memory", Status.OK, text)]
+    size, released = size_and_width
+    return [*broken, _check_memory(config, size, released, device), _check_fit(config, base, size, released, device)]
 
 
-def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int]:
-    """Footprint of a base and the bytes per value of its checkpoint, from its configuration or from what is published."""
-    from transformers import AutoConfig
+def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
+    """What the loader measures of a base, from its configuration here or from what is published."""
+    from lm_eval_plugin.quantized import measured
 
-    trusted = bool(args.get("trust_remote_code", False))
     source = {
         "revision": args.get("revision") or revision_of(base),
-        "trust_remote_code": trusted,
+        "trust_remote_code": bool(args.get("trust_remote_code", False)),
         "local_files_only": True,
     }
     try:
-        config = AutoConfig.from_pretrained(local_or_hub(base), **source)
+        return measured(local_or_hub(base), source)
     except OSError:
         if base in PUBLISHED:
             return PUBLISHED[base].footprint, PUBLISHED[base].bytes_per_value
         raise
-    return footprint(config, trust_remote_code=trusted), released_bytes(config)
 
 
 def _check_memory(config: SimulatorConfig, size: Footprint, released: int, device: str) -> Check:
-    weights = {way: size.weights(way, _width(config, way, released, device)) for way in ("8bit", "nf4", "none")}
+    from lm_eval_plugin.quantized import weight_bytes
+
+    weights = {
+        way: weight_bytes(size, way, _width(config, way, released, device), config.model_args)
+        for way in ("8bit", "nf4", "none")
+    }
     text = ", ".join(f"{gigabytes(needed)} in {way}" for way, needed in weights.items())
     cache = size.cache(1000, _width(config, config.quantization, released, device))
     beside = "" if cache is None else f"; {gigabytes(cache)} of cache for each 1,000 tokens of a dialogue"
@@ -477,6 +565,8 @@ def _width(config: SimulatorConfig, quantization: str, released: int, device: st
 
 
 def _check_fit(config: SimulatorConfig, base: str, size: Footprint, released: int, device: str) -> Check:
+    from lm_eval_plugin.quantized import weight_bytes
+
     args = config.model_args
     if chosen := [key for key in ("device_map", "max_memory", "parallelize") if args.get(key)]:
         return Check("placement", Status.OK, f"as {' and '.join(chosen)} of model_args says; not checked")
@@ -487,12 +577,12 @@ def _check_fit(config: SimulatorConfig, base: str, size: Footprint, released: in
         placement = place(
             base,
             device,
-            needed=size.weights(config.quantization, width),
+            needed=weight_bytes(size, config.quantization, width, args),
             unquantized=size.weights("none", width),
             gpu_free=free_memory(device) if device != "cpu" else 0,
             cpu_free=free_memory("cpu"),
         )
-    except (ModelError, RuntimeError, AssertionError) as error:
+    except (ChatbenchError, RuntimeError, AssertionError) as error:
         # PyTorch asserts that it was built with CUDA.
         reason, _, advice = str(error).partition("; ")
         return Check("placement", Status.PROBLEM, reason, advice)

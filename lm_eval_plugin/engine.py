@@ -53,13 +53,23 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's turn; `trimmed` says that the model was shown less than the whole history."""
+    """A model's turn.
+
+    Args:
+        text: What it says.
+        tokens: Its length in tokens of the model; None where that is not known.
+        seconds: Wall time of the call that produced it.
+        reasoning: What the model thought before.
+        trimmed: Whether the model was shown less than the whole history.
+        batch: How many replies the call produced.
+    """
 
     text: str
     tokens: int | None = None
     seconds: float | None = None
     reasoning: str = ""
     trimmed: bool = False
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
     ChatbenchError
     ├── ConfigError      what the user asked for cannot be done: a key, a value, a data set, a flag
     ├── ModelError       a language model cannot be loaded or used as asked
-    └── SimulatorError   the simulated user's model, adapter or window does not fit the task
+    ├── SimulatorError   the simulated user's model, adapter or window does not fit the task
+    └── JudgeError       the judge's model cannot be loaded or used
 
 An error says what is wrong, where (task, question, key), and what to do next, and it comes before time is spent.
 
@@ -27,3 +28,7 @@ class ModelError(ChatbenchError):
 
 class SimulatorError(ChatbenchError):
     """The simulated user's model does not fit its adapter or the task."""
+
+
+class JudgeError(ChatbenchError):
+    """The judge's model cannot be loaded or used; a verdict that cannot be read is data, not this."""

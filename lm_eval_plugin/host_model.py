@@ -93,7 +93,7 @@ class HostModel:
         texts = iter(self._generate(prompts))
         seconds = round(time.perf_counter() - started, 3)
         return [
-            Failure(StopReason.CONTEXT) if entry is None else self._read(next(texts), *entry, seconds)
+            Failure(StopReason.CONTEXT) if entry is None else self._read(next(texts), entry, seconds, len(prompts))
             for entry in prepared
         ]
 
@@ -144,14 +144,15 @@ class HostModel:
         quiet = {"disable_tqdm": True} if "disable_tqdm" in inspect.signature(self.lm.generate_until).parameters else {}
         return list(self.lm.generate_until(instances, **quiet))
 
-    def _read(self, text: str | None, prompt: str, trimmed: bool, seconds: float) -> Reply | Failure:  # noqa: FBT001
+    def _read(self, text: str | None, prepared: tuple[str, bool], seconds: float, batch: int) -> Reply | Failure:
+        prompt, trimmed = prepared
         # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
         if text is None or (isinstance(self.lm, TemplateAPI) and text in _PLACEHOLDERS):
             return Failure(StopReason.MODEL_ERROR)
         # With a think_end_token the backend has taken the block away already.
         opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt))
         visible, reasoning = split_reasoning(opened + text)
-        return Reply(visible, self.count(visible, special=False), seconds, reasoning, trimmed)
+        return Reply(visible, self.count(visible, special=False), seconds, reasoning, trimmed, batch)
 
 
 @contextmanager

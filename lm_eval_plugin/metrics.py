@@ -1,32 +1,72 @@
 """What a question's dialogues amount to, as numbers in which unknown never becomes zero.
 
-Every function takes the D >= 1 transcripts of one question. A dialogue that ended by a model error says nothing about
-user or assistant and is left out of every measure but `model_error` itself.
+A measure of a dialogue is None where it does not apply; a question's metric is the mean over the dialogues to which it
+does. A dialogue that ended by a model error says nothing about user or assistant and is left out of every measure but
+`model_error` itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
-from lm_eval_plugin.transcript import Event, Role, StopReason, Transcript
+from lm_eval_plugin.named_options import named_option
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
 
 HIGHER_IS_BETTER = {
     "acc": True,
     "acc_static": True,
     "acc_gap": True,
+    "flip_gain": True,
+    "flip_loss": False,
     "answered": True,
     "valid": True,
+    "recovered": True,
+    "misled": False,
+    "followed": True,
+    "mirrored": True,
     "user_turns": False,
+    "user_tokens": False,
+    "assistant_tokens": False,
+    "user_words_first": False,
+    "coherence": True,
+    "satisfaction": True,
+    "judged": True,
     "model_error": False,
     **{f"event_{event.value}": False for event in Event},
 }
-"""The metrics of a question, in the order of the table, and whether more of it is better."""
+"""The metrics of a question and whether more of it is better; of what is neither, such as `followed`, it says nothing."""
+
+JUDGED = ("coherence", "satisfaction")
+"""What a judge is asked about."""
+
+MIRRORED_WORDS = 0.8
+"""Share of the stem's words that a first message must hold to restate it."""
 
 
-def scored(transcripts: Sequence[Transcript]) -> list[Transcript]:
-    """The dialogues that count: all that did not end by a model error."""
-    return [transcript for transcript in transcripts if transcript.stop_reason is not StopReason.MODEL_ERROR]
+@dataclass(frozen=True, slots=True)
+class QuestionRecord:
+    """All that a question's metrics are computed from.
+
+    Args:
+        question: The question as the dialogues show it.
+        gold: Its right letter, or letters.
+        transcripts: Its dialogues, one per repeat.
+        acc_static: The static score that interactive accuracy is compared with, from 0 to 1; None without one.
+    """
+
+    question: Question
+    gold: frozenset[str]
+    transcripts: tuple[Transcript, ...]
+    acc_static: float | None = None
+
+    @property
+    def scored(self) -> list[Transcript]:
+        """The dialogues that count: all that did not end by a model error."""
+        return [held for held in self.transcripts if held.stop_reason is not StopReason.MODEL_ERROR]
 
 
 def accuracy(transcript: Transcript, gold: Collection[str]) -> float:
@@ -46,42 +86,152 @@ def valid(transcript: Transcript) -> float:
 
 def user_turns(transcript: Transcript) -> float:
     """user_turns = how many user messages the assistant replied to; the message that holds the answer is none of them."""
-    return float(sum(message.role is Role.ASSISTANT for message in transcript.messages))
+    return float(len(_said_by(transcript, Role.ASSISTANT)))
 
 
-def event_rates(transcripts: Sequence[Transcript]) -> dict[str, float]:
-    """event_E = dialogues in which event E happened at least once / dialogues, from 0 to 1, for each E of `Event`.
+def supported(transcript: Transcript, question: Question) -> list[str]:
+    """The option that each reply of the assistant supports, in turn; replies that support none or several are left out."""
+    named = (named_option(message.content, question) for message in _said_by(transcript, Role.ASSISTANT))
+    return [letter for letter in named if letter is not None]
 
-    Empty for a user that no guardrail watches.
+
+def recovered(transcript: Transcript, record: QuestionRecord) -> float | None:
+    """Recovered = 1 if the user ended right, else 0; of dialogues in which the assistant supported a wrong option first."""
+    letters = supported(transcript, record.question)
+    return accuracy(transcript, record.gold) if letters and letters[0] not in record.gold else None
+
+
+def misled(transcript: Transcript, record: QuestionRecord) -> float | None:
+    """Misled = 1 if the user ended wrong, else 0; of dialogues in which the assistant supported a right option."""
+    letters = supported(transcript, record.question)
+    return 1 - accuracy(transcript, record.gold) if record.gold & set(letters) else None
+
+
+def followed(transcript: Transcript, record: QuestionRecord) -> float | None:
+    """Followed = 1 if the user's answer is the option that the assistant supported last, else 0; where there are both."""
+    letters = supported(transcript, record.question)
+    return float(transcript.answer == letters[-1]) if letters and transcript.answer is not None else None
+
+
+def mirrored(transcript: Transcript, question: Question) -> float | None:
+    """Mirrored = 1 if the first user message holds every option and 80 % of the stem's different words, else 0.
+
+    Source: ChatBench, which counts conversations that mirror the benchmark (39.8 %) by hand; the rule is this project's.
     """
-    events = [transcript.events for transcript in transcripts if transcript.events is not None]
-    return {f"event_{event.value}": fmean(event in seen for seen in events) for event in Event if events}
+    first = _first_message(transcript)
+    if first is None:
+        return None
+    said = words_of(first.content)
+    options = all(_within(words_of(choice), said) for choice in question.choices)
+    stem = set(words_of(question.stem))
+    return float(options and len(stem & set(said)) >= MIRRORED_WORDS * len(stem))
 
 
-def question_metrics(
-    transcripts: Sequence[Transcript], gold: Collection[str], acc_static: float | None
-) -> dict[str, float]:
-    """The metrics of one question: means over its scored dialogues, and the share that was not scored.
+def user_words_first(transcript: Transcript) -> float | None:
+    """user_words_first = words of the first user message."""
+    first = _first_message(transcript)
+    return None if first is None else float(len(words_of(first.content)))
 
-    Args:
-        transcripts: The question's dialogues, one per repeat.
-        gold: The right letter, or letters.
-        acc_static: The static score, from 0 to 1; None if it was not asked for.
+
+def tokens(transcript: Transcript, role: Role) -> float | None:
+    """user_tokens, assistant_tokens = tokens of all messages of one speaker; None if one of them was not counted."""
+    counts = [message.tokens for message in _said_by(transcript, role)]
+    known = [count for count in counts if count is not None]
+    return float(sum(known)) if known and len(known) == len(counts) else None
+
+
+def verdict(transcript: Transcript, what: str) -> float | None:
+    """Coherence, satisfaction = a judge's score from 1 to 5; None without a verdict that could be read."""
+    given = (transcript.verdicts or {}).get(what)
+    return None if given is None else float(given.score)
+
+
+def judged(transcript: Transcript) -> float | None:
+    """Judged = verdicts that could be read / verdicts asked for; None where no judge was asked."""
+    asked = transcript.verdicts
+    return fmean(entry is not None for entry in asked.values()) if asked else None
+
+
+def event(transcript: Transcript, which: Event) -> float | None:
+    """event_E = 1 if event E happened in the dialogue, else 0; None for a user that no guardrail watches."""
+    return None if transcript.events is None else float(which in transcript.events)
+
+
+def question_metrics(record: QuestionRecord) -> dict[str, float]:
+    """The metrics of one question: means over the dialogues to which a measure applies, and the share not scored.
 
     Returns:
-        Every metric that can be told, by name. `acc`, `acc_static`, `answered`, `valid` and `model_error` lie from 0 to
-        1, `acc_gap` = acc - acc_static from -1 to 1, `user_turns` from 0 up; for a user with a model the rates `event_...`
-        of what a person would not have done, from 0 to 1.
+        Every metric that can be told, by name. All lie from 0 to 1, but `acc_gap` = acc - acc_static from -1 to 1;
+        `user_turns`, `user_words_first` and the tokens from 0 up; `coherence` and `satisfaction` from 1 to 5. With
+        acc_static S and acc A, flip_gain = A (1 - S), flip_loss = (1 - A) S, so acc_gap = flip_gain - flip_loss.
     """
-    counted = scored(transcripts)
-    metrics = {} if acc_static is None else {"acc_static": acc_static}
-    metrics["model_error"] = 1 - len(counted) / len(transcripts)
-    if counted:
-        metrics["acc"] = fmean(accuracy(transcript, gold) for transcript in counted)
-        metrics["answered"] = fmean(answered(transcript) for transcript in counted)
-        metrics["valid"] = fmean(valid(transcript) for transcript in counted)
-        metrics["user_turns"] = fmean(user_turns(transcript) for transcript in counted)
-        metrics |= event_rates(counted)
-        if acc_static is not None:
-            metrics["acc_gap"] = metrics["acc"] - acc_static
+    counted = record.scored
+    metrics = {"model_error": 1 - len(counted) / len(record.transcripts)}
+    for name, measure in _MEASURES.items():
+        values = [value for value in (measure(held, record) for held in counted) if value is not None]
+        if values:
+            metrics[name] = fmean(values)
+    if record.acc_static is not None:
+        metrics["acc_static"] = record.acc_static
+        if counted:
+            metrics |= _against_static(metrics["acc"], record.acc_static)
     return {name: metrics[name] for name in HIGHER_IS_BETTER if name in metrics}
+
+
+def _against_static(acc: float, static: float) -> dict[str, float]:
+    return {"acc_gap": acc - static, "flip_gain": acc * (1 - static), "flip_loss": (1 - acc) * static}
+
+
+Measure = Callable[[Transcript, QuestionRecord], float | None]
+
+
+def _verdict_on(what: str) -> Measure:
+    return lambda held, _: verdict(held, what)
+
+
+def _share_with(which: Event) -> Measure:
+    return lambda held, _: event(held, which)
+
+
+_MEASURES: Mapping[str, Measure] = {
+    "acc": lambda held, record: accuracy(held, record.gold),
+    "answered": lambda held, _: answered(held),
+    "valid": lambda held, _: valid(held),
+    "recovered": recovered,
+    "misled": misled,
+    "followed": followed,
+    "mirrored": lambda held, record: mirrored(held, record.question),
+    "user_turns": lambda held, _: user_turns(held),
+    "user_tokens": lambda held, _: tokens(held, Role.USER),
+    "assistant_tokens": lambda held, _: tokens(held, Role.ASSISTANT),
+    "user_words_first": lambda held, _: user_words_first(held),
+    **{what: _verdict_on(what) for what in JUDGED},
+    "judged": lambda held, _: judged(held),
+    **{f"event_{which.value}": _share_with(which) for which in Event},
+}
+"""How each measure is taken of one dialogue."""
+
+
+def values_by_question(records: Iterable[QuestionRecord], name: str) -> list[list[float]]:
+    """The scores of one measure, question by question and dialogue by dialogue; what has no score is left out."""
+    measure = _MEASURES[name]
+    scores = [[measure(held, record) for held in record.scored] for record in records]
+    return [[value for value in question if value is not None] for question in scores]
+
+
+def _said_by(transcript: Transcript, role: Role) -> Sequence[Message]:
+    return [message for message in transcript.messages if message.role is role]
+
+
+def _first_message(transcript: Transcript) -> Message | None:
+    return transcript.messages[0] if transcript.messages else None
+
+
+def words_of(text: str) -> list[str]:
+    """The words and numbers of a text, in lower case; signs between them make no difference."""
+    return re.findall(r"\w+(?:['’]\w+)*", text.lower())
+
+
+def _within(part: list[str], whole: list[str]) -> bool:
+    """Whether the words of a part stand in the whole, one behind the other."""
+    return any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))

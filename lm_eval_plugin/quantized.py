@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import RemoteEntryNotFoundError
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils_hf import get_dtype
 from transformers import (
@@ -29,7 +31,7 @@ from transformers import (
 
 from lm_eval_plugin.chat_format import muted
 from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
-from lm_eval_plugin.hub_errors import why_unavailable
+from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
 from lm_eval_plugin.memory import (
     Footprint,
@@ -90,6 +92,7 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
             adapter_revision = adapter_revision or revision_of(peft)
             declared = _declared_base(peft, adapter_revision)
             _check_declared_base(pretrained, peft, declared)
+            _check_safetensors(peft, adapter_revision)
         model = _load_base(pretrained, quantization, source, args)
         if peft:
             misfit = f"the adapter {peft!r} does not fit the base {pretrained!r}; it was trained on {declared!r}: give that base"
@@ -231,16 +234,15 @@ def _place(
     on_gpu = chosen.startswith("cuda")
     if chosen != "cpu" and not (on_gpu and device is None):
         return Placement({"": chosen})
-    measured = _measured(pretrained, source)
-    if measured is None:
+    size_and_width = measured(pretrained, source)
+    if size_and_width is None:
         return Placement({"": chosen})
-    size, released = measured
+    size, released = size_and_width
     width = value_bytes(dtype, released)
-    double_quant = bool(options.get("bnb_4bit_use_double_quant", False))
     placement = place(
         pretrained,
         chosen,
-        needed=size.weights(quantization, width, double_quant=double_quant),
+        needed=weight_bytes(size, quantization, width, options),
         unquantized=size.weights("none", width),
         gpu_free=free_memory(chosen) if on_gpu else 0,
         cpu_free=free_memory("cpu"),
@@ -254,11 +256,19 @@ def _place(
     return placement
 
 
-def _measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, int] | None:
+def measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, int] | None:
     """Footprint of a model and the bytes per value of its checkpoint, from its configuration alone.
+
+    Args:
+        pretrained: Its folder or name.
+        source: Goes to `from_pretrained`: `revision`, `trust_remote_code`, and maybe `local_files_only`.
 
     Returns:
         None for a checkpoint that is stored quantized, which takes less than its parameters tell.
+
+    Raises:
+        ModelError: The configuration is of no language model.
+        OSError: It cannot be had.
     """
     try:
         config = AutoConfig.from_pretrained(pretrained, **source)
@@ -267,6 +277,19 @@ def _measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, in
         return footprint(config, trust_remote_code=bool(source["trust_remote_code"])), released_bytes(config)
     except ValueError as error:
         raise ModelError(f"the model {pretrained!r} cannot be loaded: {why_unavailable(pretrained, error)}") from error
+
+
+def weight_bytes(size: Footprint, quantization: str, width: int, options: Mapping[str, Any]) -> int:
+    """Bytes of the weights of a model.
+
+    Args:
+        size: What it holds.
+        quantization: `8bit`, `nf4` or `none`.
+        width: Bytes of an unquantized value.
+        options: May hold `bnb_4bit_use_double_quant`; other keys change nothing.
+    """
+    double_quant = bool(options.get("bnb_4bit_use_double_quant", False))
+    return size.weights(quantization, width, double_quant=double_quant)
 
 
 def value_bytes(dtype: str | torch.dtype, released: int) -> int:
@@ -312,6 +335,31 @@ def _check_declared_base(pretrained: str, peft: str, declared: str) -> None:
     if on_hub and declared.rpartition("/")[2].lower() != pretrained.rpartition("/")[2].lower():
         raise SimulatorError(f"the adapter {peft!r} was trained on {declared!r}, not on {pretrained!r}: give that base")
     logger.info("The adapter %s names %s as its base; it is put on %s.", peft, declared or "nothing", pretrained)
+
+
+def _check_safetensors(peft: str, revision: str) -> None:
+    """Make sure that the adapter's weights are in safetensors; PEFT would unpickle others, and a pickle can run code."""
+    weights = "adapter_model.safetensors"
+    there = (Path(peft) / weights).is_file() if Path(peft).is_dir() else _on_hub(peft, weights, revision)
+    if not there:
+        raise ModelError(
+            f"the adapter {peft!r} cannot be loaded: only weights in safetensors are loaded, because a pickle can run code, and "
+            f"it has no {weights}. On a machine where you trust it, load it with PEFT and convert it with "
+            "`save_pretrained(FOLDER)`, which writes safetensors, or use another adapter"
+        )
+
+
+def _on_hub(name: str, file: str, revision: str) -> bool:
+    """Whether a repository has a file, which is then in the cache; without a network the cache alone decides."""
+    try:
+        hf_hub_download(name, file, revision=revision)
+    except RemoteEntryNotFoundError:
+        return False
+    except (OSError, ValueError, HTTP_ERROR) as error:
+        if isinstance(try_to_load_from_cache(name, "adapter_model.bin", revision=revision), str):
+            return False
+        raise ModelError(f"the adapter {name!r} cannot be loaded: {why_unavailable(name, error)}") from error
+    return True
 
 
 def _adapted_map(model: PreTrainedModel) -> dict[str, Any] | str:

@@ -4,6 +4,7 @@
 - The model alias `chatbench-demo`.
 - The request type `converse_until` of every `LM`.
 - A backend without log-likelihoods is told what to set instead.
+- The results of a run get intervals, paired tests and times under `chatbench`.
 """
 
 from __future__ import annotations
@@ -97,7 +98,33 @@ def attach_dialogues() -> None:
 
     if not hasattr(LM, "converse_until"):
         LM.converse_until = converse_until
-        evaluator.evaluate = _explaining_missing_loglikelihoods(evaluator.evaluate)
+        evaluator.evaluate = _summarizing(_explaining_missing_loglikelihoods(evaluator.evaluate))
+
+
+def _summarizing(evaluate: Any) -> Any:
+    """The host's `evaluate`, which also says under `chatbench` how sure the numbers of the dialogues are."""
+    signature = inspect.signature(evaluate)
+
+    @functools.wraps(evaluate)
+    def summarizing(*args: Any, **kwargs: Any) -> Any:
+        from lm_eval_plugin.run_results import add_summary, quiet_about_absent_scores
+
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        held = bound.arguments["task_dict"].get("tasks", {})
+        tasks = {name: task for name, task in held.items() if getattr(task, "holds_dialogues", False)}
+        logged = bound.arguments["log_samples"]
+        # The samples are what the summary is made of, and what several processes gather.
+        bound.arguments["log_samples"] = logged or bool(tasks)
+        with quiet_about_absent_scores(tasks):
+            results = evaluate(*bound.args, **bound.kwargs)
+        if results is not None and tasks:
+            add_summary(results, tasks)
+            if not logged:
+                del results["samples"]
+        return results
+
+    return summarizing
 
 
 def _explaining_missing_loglikelihoods(evaluate: Any) -> Any:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-import json
+import hashlib
 
 from lm_eval.api.model import LM
-from lm_eval.api.registry import get_model
 
 from lm_eval_plugin.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
-from lm_eval_plugin.configuration import DialogueConfig
-from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig
+from lm_eval_plugin.errors import JudgeError, ModelError, SimulatorError
 from lm_eval_plugin.host_model import HostModel
+from lm_eval_plugin.model_loading import check_policy, load_model
 from lm_eval_plugin.person import Person
 from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators import chatbench, two_step, userlm
@@ -20,7 +19,8 @@ from lm_eval_plugin.simulators.dialogue import Simulator
 from lm_eval_plugin.simulators.human import HumanUser
 from lm_eval_plugin.simulators.iqa_eval import IqaEval
 from lm_eval_plugin.simulators.model_user import ModelUser, Script
-from lm_eval_plugin.simulators.presets import MODEL_POLICIES, PROMPTED_POLICIES
+from lm_eval_plugin.simulators.personas import ANY, PERSONAS
+from lm_eval_plugin.simulators.presets import MODEL_POLICIES
 from lm_eval_plugin.simulators.scripted import ScriptedUser
 from lm_eval_plugin.simulators.sharded import ShardedUser
 from lm_eval_plugin.simulators.two_step import Opening, TwoStep
@@ -54,9 +54,17 @@ def make_simulator(config: DialogueConfig) -> Simulator:
 
 
 def label_of(config: DialogueConfig) -> str:
-    """The simulator's label and the switches that make it another one; scores under different labels do not compare."""
-    switches = ["chain_of_thought"] * config.chain_of_thought + ["persona"] * bool(config.persona)
+    """The simulator's label and the switches that make it another one; scores under different labels do not compare.
+
+    A persona stands there by its name, a text of one's own by the first 6 hex digits of its SHA-256.
+    """
+    people = "|".join(_name_of(person) for person in config.persona)
+    switches = ["chain_of_thought"] * config.chain_of_thought + [f"persona={people}"] * bool(people)
     return "+".join([config.simulator.label, *switches])
+
+
+def _name_of(person: str) -> str:
+    return person if person in (ANY, *PERSONAS) else hashlib.sha256(person.encode()).hexdigest()[:6]
 
 
 def user_model(config: SimulatorConfig) -> HostModel | Person | None:
@@ -71,12 +79,8 @@ def user_model(config: SimulatorConfig) -> HostModel | Person | None:
         return Person()
     if config.policy not in MODEL_POLICIES:
         return None
-    lm = _load(config.backend, json.dumps(config.model_args), config.quantization, config.label)
-    if is_chat_api(lm) and config.policy not in PROMPTED_POLICIES:
-        raise ConfigError(
-            f"simulator {config.label}: the policy {config.policy} continues a text, which the chat API {config.backend!r} "
-            f"cannot; use local-completions, hf or vllm, or one of the policies {', '.join(PROMPTED_POLICIES)}"
-        )
+    lm = load_model(config.backend, config.model_args, config.quantization, f"simulator {config.label}")
+    check_policy(config, type(lm))
     # Without these, transformers would cut the distribution as the checkpoint's generation defaults say.
     whole = {"top_k": 0, "top_p": 1.0} if config.backend == "hf" and config.temperature > 0 else {}
     return HostModel(
@@ -87,6 +91,27 @@ def user_model(config: SimulatorConfig) -> HostModel | Person | None:
         until=_UNTIL.get(config.policy, ()),
         gen_kwargs={**whole, **config.gen_kwargs},
         chat_format=_chat_format(config, lm),
+    )
+
+
+def judge_model(config: JudgeConfig) -> HostModel:
+    """The judge, loaded at its first use.
+
+    Raises:
+        JudgeError: It cannot be loaded or used.
+    """
+    try:
+        lm = load_model(config.backend, config.model_args, config.quantization, "the judge")
+    except (ModelError, SimulatorError) as error:
+        raise JudgeError(str(error)) from error
+    templated = is_chat_api(lm) or (has_chat_template(lm) if config.chat_template is None else config.chat_template)
+    return HostModel(
+        lm,
+        name="the judge",
+        temperature=config.temperature,
+        max_tokens=config.max_tokens,
+        gen_kwargs=config.gen_kwargs,
+        chat_format=TemplateFormat(lm) if templated else PlainFormat(lm),
     )
 
 
@@ -110,20 +135,3 @@ def _chat_format(config: SimulatorConfig, lm: LM) -> ChatFormat | None:
     if is_chat_api(lm) or (has_chat_template(lm) if config.chat_template is None else config.chat_template):
         return TemplateFormat(lm)
     return PlainFormat(lm)
-
-
-# Two, so that a run that compares two simulators does not load them again and again.
-@functools.lru_cache(maxsize=2)
-def _load(backend: str, model_args_json: str, quantization: str, label: str) -> LM:
-    model_args = json.loads(model_args_json)
-    if backend == "hf":
-        from lm_eval_plugin.quantized import load_quantized
-
-        return load_quantized(model_args, quantization)
-    try:
-        lm: LM = get_model(backend).create_from_arg_obj(model_args)
-        # Some backends look for their key at the first request only, which is late.
-        _ = getattr(lm, "header", None)
-    except (KeyError, ValueError, TypeError, ImportError) as error:
-        raise ModelError(f"simulator {label}: the backend {backend!r} cannot be used: {error}") from error
-    return lm

@@ -48,11 +48,13 @@ def simulate(
         assistant: Who is talked to.
         simulator: A preset's or policy's name, or a mapping, as in a `dialogue:` block.
         on_message: Told of every message as soon as the other side may reply to it.
-        settings: As for `simulate_many`.
+        settings: As for `simulate_many`, but for `repeats`.
 
     Raises:
-        ConfigError, ModelError, SimulatorError: As `simulate_many`.
+        ConfigError, ModelError, SimulatorError: As `simulate_many`; and for `repeats`, which one transcript cannot hold.
     """
+    if "repeats" in settings:
+        raise ConfigError("simulate holds one conversation; for repeats of it call simulate_many([question], ...)")
     told = None if on_message is None else lambda _, message: on_message(message)
     transcripts = simulate_many(
         [question], assistant, simulator, on_message=told, **{"progress": False, **settings, "repeats": 1}
@@ -148,11 +150,20 @@ def read_question(fields: Mapping[str, Any]) -> Question:
     stem, choices = fields["question"], fields["choices"]
     if not isinstance(choices, list | tuple):
         raise ConfigError(f"the choices are {choices!r}; they must be a list of texts")
+    if not all(map(is_unicode, [stem, *choices, fields.get("id"), fields.get("subject")])):
+        raise ConfigError(
+            f"question {ascii(stem)[:60]} holds bytes that are no UTF-8 (shown as \\udc..); give it in UTF-8, or with --file"
+        )
     digest = hashlib.sha256("\n".join(map(str, [stem, *choices])).encode()).hexdigest()[:10]
     try:
         return Question(str(fields.get("id", digest)), str(fields.get("subject", "")), stem, tuple(choices))
     except ValueError as error:
         raise ConfigError(f"question {str(stem)[:60]!r}: {error}") from error
+
+
+def is_unicode(value: object) -> bool:
+    """Whether a text can be encoded: it holds no half of a character, as which Python keeps bytes that it cannot read."""
+    return not isinstance(value, str) or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def dialogue_config(simulator: str | Mapping[str, Any], settings: Mapping[str, Any]) -> DialogueConfig:

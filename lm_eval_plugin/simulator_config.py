@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -65,6 +67,23 @@ class SimulatorConfig(Strict):
         return ["preset", "base", "adapter", *(key for key in cls.model_fields if key != "label")]
 
 
+def name_or_mapping(text: str, where: str) -> str | dict[str, Any]:
+    """A simulator as it is given on a command line: a name, or a mapping as JSON.
+
+    Raises:
+        ConfigError: It begins like a mapping and is none.
+    """
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        mapping: dict[str, Any] = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f'{where}: {text!r} is no JSON ({error}); write {{"preset": NAME}} in single quotes'
+        ) from error
+    return mapping
+
+
 def read_simulator(value: object, where: str) -> SimulatorConfig:
     """Resolve a simulator: a preset's or policy's name, or a mapping with `preset` or `policy` and what differs from it.
 
@@ -97,13 +116,33 @@ def _from_preset(given: dict[str, Any], where: str) -> dict[str, Any]:
             f"{where}: the preset {name!r} is a model behind an API; for another model give its policy instead, such as "
             f'{{"policy": "{preset["policy"]}", "model_args": {{"pretrained": DIR}}}}'
         )
-    if given.get("backend", "hf") != "hf":
-        preset.setdefault("quantization", "none")
     model_args = dict(preset.get("model_args", {}))
-    if "base" in given and model_args:
+    if preset.get("backend", "hf") == "hf" and given.get("backend", "hf") != "hf":
+        preset.setdefault("quantization", "none")
+        model_args = _without_hf(name, given, model_args, where)
+    if {"pretrained", "base"} & _named_by(given):
         # The tokenizer of a preset belongs to the base that is being replaced.
         model_args = {key: entry for key, entry in model_args.items() if key != "tokenizer"}
     return _resolved(preset, _with_model_args(given, model_args, where), _label(name, given))
+
+
+def _without_hf(name: str, given: Mapping[str, Any], model_args: dict[str, Any], where: str) -> dict[str, Any]:
+    """What is left of the model of a preset under another backend: all of it, or nothing where a model is named."""
+    if {"model", "pretrained", "base"} & _named_by(given):
+        return {}
+    if "peft" in model_args and not {"peft", "adapter"} & _named_by(given):
+        raise ConfigError(
+            f"{where}: the adapter of the preset {name!r} is put on by the backend hf alone; for {given['backend']!r} serve the "
+            "merged model and give its name as model_args.model (for vllm: the merged folder as pretrained, or a "
+            "lora_local_path of its own beside it)"
+        )
+    return model_args
+
+
+def _named_by(given: Mapping[str, Any]) -> set[str]:
+    """The keys of a simulator mapping and of its `model_args`."""
+    model_args = given.get("model_args")
+    return {*given, *(model_args if isinstance(model_args, Mapping) else ())}
 
 
 def _from_policy(given: dict[str, Any], where: str) -> dict[str, Any]:
@@ -138,8 +177,23 @@ def _with_model_args(given: Mapping[str, Any], defaults: Mapping[str, Any], wher
     return {**rest, "model_args": merged}
 
 
-_NAMED_IN_LABELS = ("pretrained", "model", "peft", "tokenizer", "revision", "adapter_revision", "max_length", "dtype")
-"""Of a model's arguments, what makes it another model; the rest may hold keys that belong to nobody else."""
+_SAYS_THE_SAME = frozenset(
+    (
+        *("device", "device_map", "parallelize", "max_memory", "gpu_memory_utilization"),
+        *("tensor_parallel_size", "data_parallel_size", "batch_size", "max_batch_size"),
+        *("num_concurrent", "timeout", "max_retries", "verify_certificate", "ca_cert_path"),
+        *("tokenizer_backend", "tokenized_requests", "trust_remote_code"),
+    )
+)
+"""Arguments of a model that do not change what it says."""
+
+_SECRETS = ("api_key", "api_keys", "token", "auth_token", "hf_token", "header", "headers", "extra_headers", "password")
+
+
+def is_secret(key: object) -> bool:
+    """Whether an argument of a model may hold what nobody else must read."""
+    name = str(key).lower().replace("-", "_")
+    return name in _SECRETS or name.endswith(("_key", "_secret", "access_token", "authorization"))
 
 
 def _label(name: str, given: Mapping[str, Any]) -> str:
@@ -147,12 +201,29 @@ def _label(name: str, given: Mapping[str, Any]) -> str:
     model_args = given.get("model_args")
     arguments = model_args if isinstance(model_args, Mapping) else {}
     changes = {key: entry for key, entry in given.items() if key != "model_args"}
-    changes |= {key: arguments[key] for key in _NAMED_IN_LABELS if key in arguments}
+    changes |= {key: entry for key, entry in arguments.items() if key not in _SAYS_THE_SAME and not is_secret(key)}
     return f"{name}[{','.join(f'{key}={_short(entry)}' for key, entry in changes.items())}]" if changes else name
 
 
 def _short(entry: object) -> str:
-    return "+".join(map(str, entry)) if isinstance(entry, list) else str(entry)
+    if isinstance(entry, list):
+        return "+".join(map(_short, entry))
+    if isinstance(entry, Mapping):
+        return "+".join(f"{key}:{_short(part)}" for key, part in entry.items() if not is_secret(key))
+    return without_credentials(entry) if isinstance(entry, str) else str(entry)
+
+
+def masked(value: object) -> Any:
+    """A simulator as it was given, with stars for what may be secret, for showing it."""
+    if isinstance(value, Mapping):
+        return {key: "***" if is_secret(key) else masked(entry) for key, entry in value.items()}
+    return without_credentials(value) if isinstance(value, str) else value
+
+
+def without_credentials(text: str) -> str:
+    """An address without the name, the password and the query that it may hold; any other text as it is."""
+    address = re.match(r"(\w+://)(?:[^/@]*@)?([^?#]*)", text)
+    return "".join(address.groups()) if address else text
 
 
 def _check_keys_of_policy(config: SimulatorConfig, given: Mapping[str, Any], where: str) -> None:
@@ -171,6 +242,13 @@ def _check_model_keys(config: SimulatorConfig, given: Mapping[str, Any], where: 
     if config.backend == "hf" and not isinstance(config.model_args.get("pretrained"), str):
         raise ConfigError(
             f"{where}: simulator policy {config.policy!r} needs model_args.pretrained, a model's name or folder"
+        )
+    if "peft" in config.model_args and (
+        "completions" in config.backend or config.backend.startswith(("vllm", "sglang"))
+    ):
+        raise ConfigError(
+            f"{where}: the backend {config.backend!r} puts no adapter on a model; serve the merged model and give its name "
+            "(for vllm: the merged folder, or lora_local_path in model_args), or use the backend hf"
         )
     for key in ("pretrained", "peft", "tokenizer"):
         if isinstance(name := config.model_args.get(key), str):

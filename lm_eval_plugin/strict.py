@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
@@ -97,6 +97,8 @@ def _explain(kind: type[Strict], problem: Any, where: str) -> str:
 def _keys_at(kind: type[Strict], path: Iterable[str]) -> list[str]:
     """The keys that the record at the path may hold."""
     for part in path:
-        inner = kind.model_fields[part].annotation if part in kind.model_fields else None
-        kind = inner if isinstance(inner, type) and issubclass(inner, Strict) else kind
+        given = kind.model_fields[part].annotation if part in kind.model_fields else None
+        # A record that may be left out is a union with None.
+        inner = [each for each in (given, *get_args(given)) if isinstance(each, type) and issubclass(each, Strict)]
+        kind = inner[0] if inner else kind
     return kind.known_keys()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
@@ -32,7 +32,7 @@ class StopReason(str, Enum):
     """Why a dialogue ended.
 
     ANSWERED: the user accepted one of the question's letters by itself.
-    FORCED: the user named one of the letters only after its turns were used up.
+    FORCED: the user named one of the letters only when it was asked for its answer, its turns being used up or ended.
     INVALID: the user gave an answer that is not one of the question's letters.
     NO_ANSWER: the user gave no answer, though it was forced or had nothing left to say.
     CONTEXT: the conversation no longer fitted into a model's window, even trimmed.
@@ -54,7 +54,7 @@ class Event(str, Enum):
     ECHO: it said what the assistant had just said.
     REPEAT: it said again what it had said in its turn before.
     SWAPPED_ROLE: it spoke as the assistant ("How can I help you?").
-    LEAKED_REASONING: its message held what it thought, or what it was told to be.
+    LEAKED_REASONING: its message held what it thought or was told to be, or spoke of itself as a simulation.
     MARKER: its message held a piece of its prompt's structure; what follows it was cut off.
     ANSWER_LEAK: it stated an option as the answer before the assistant had said anything.
     """
@@ -75,9 +75,10 @@ class Message:
     Args:
         role: Who said it.
         content: What the other side sees, exactly as it was said.
-        tokens: Length of the content in the tokens of the model that said it; None where that is not known.
+        tokens: Length of what the model wrote for it, in its own tokens; None where that is not known.
         seconds: Wall time of the batched call that produced it; None for a speaker without a model.
         reasoning: What the model thought before it spoke, seen by nobody else; empty if it showed nothing.
+        batch: How many messages that call produced, on which its time depends; None where that is not known.
     """
 
     role: Role
@@ -85,6 +86,20 @@ class Message:
     tokens: int | None = None
     seconds: float | None = None
     reasoning: str = ""
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of a dialogue.
+
+    Args:
+        score: From 1, the worst, to 5.
+        reason: Why, in the judge's words.
+    """
+
+    score: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +118,8 @@ class Transcript:
         events: How often the user did what a person would not, attempts included that were asked for again; None for a
             user that no guardrail watches, such as a script or a person.
         persona: Who the user was told to be: a name of `simulators.personas` or a text; empty for nobody in particular.
+        verdicts: What a judge says of each thing that it was asked about, None where it gave no verdict that can be read;
+            None altogether where no judge was asked.
     """
 
     question_id: str
@@ -115,9 +132,10 @@ class Transcript:
     context_trimmed: bool = False
     events: Mapping[Event, int] | None = None
     persona: str = ""
+    verdicts: Mapping[str, Verdict | None] | None = None
 
     def to_json(self) -> str:
-        """The transcript as one line of JSON; `events` and `persona` only where there are any to speak of."""
+        """The transcript as one line of JSON; what was not asked for is left out."""
         fields: dict[str, Any] = {
             "version": VERSION,
             "question_id": self.question_id,
@@ -133,6 +151,8 @@ class Transcript:
             fields["events"] = {event.value: count for event, count in self.events.items()}
         if self.persona:
             fields["persona"] = self.persona
+        if self.verdicts is not None:
+            fields["verdicts"] = {name: verdict and asdict(verdict) for name, verdict in self.verdicts.items()}
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -159,6 +179,7 @@ class Transcript:
                 context_trimmed=fields["context_trimmed"],
                 events=_events(fields.get("events")),
                 persona=fields.get("persona", ""),
+                verdicts=_verdicts(fields.get("verdicts")),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"a transcript lacks or misnames a field: {error}") from error
@@ -166,6 +187,10 @@ class Transcript:
 
 def _events(counts: Mapping[str, int] | None) -> dict[Event, int] | None:
     return None if counts is None else {Event(name): count for name, count in counts.items()}
+
+
+def _verdicts(given: Mapping[str, Any] | None) -> dict[str, Verdict | None] | None:
+    return None if given is None else {name: entry and Verdict(**entry) for name, entry in given.items()}
 
 
 def _message_fields(message: Message) -> dict[str, Any]:
@@ -177,4 +202,6 @@ def _message_fields(message: Message) -> dict[str, Any]:
     }
     if message.reasoning:
         fields["reasoning"] = message.reasoning
+    if message.batch is not None:
+        fields["batch"] = message.batch
     return fields

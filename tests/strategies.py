@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from lm_eval_plugin.question import LETTERS, Question
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 
 # The same examples every time, and no verdict that hangs on how busy the machine is.
 PROPERTY = settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +53,7 @@ messages = st.builds(
     tokens=st.none() | st.integers(min_value=0),
     seconds=st.none() | st.floats(min_value=0, allow_nan=False, allow_infinity=False),
     reasoning=st.text(max_size=10),
+    batch=st.none() | st.integers(min_value=1, max_value=64),
 )
 transcripts = st.builds(
     Transcript,
@@ -66,4 +67,10 @@ transcripts = st.builds(
     context_trimmed=st.booleans(),
     events=st.none() | st.dictionaries(st.sampled_from(Event), st.integers(min_value=1, max_value=9)),
     persona=st.text(max_size=10),
+    verdicts=st.none()
+    | st.fixed_dictionaries(
+        dict.fromkeys(
+            ("coherence", "satisfaction"), st.none() | st.builds(Verdict, score=st.integers(1, 5), reason=nonblank)
+        )
+    ),
 )

@@ -12,6 +12,7 @@ from lm_eval_plugin.configuration import (
     with_gen_kwargs,
 )
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.simulator_config import name_or_mapping
 from lm_eval_plugin.simulators.personas import PERSONAS
 from lm_eval_plugin.simulators.presets import MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
 from lm_eval_plugin.simulators.scripted import HABITS
@@ -106,6 +107,82 @@ def test_other_base_leaves_the_tokenizer_of_the_preset_behind():
     simulator = read_simulator({"preset": "chatbench-distilgpt2", "base": "owner/model"}, "task t")
     assert simulator.model_args == {"pretrained": "owner/model", "max_length": 1024}
     assert simulator.label == "chatbench-distilgpt2[base=owner/model]"
+
+
+def test_other_pretrained_leaves_the_tokenizer_of_the_preset_behind_too():
+    given = {"preset": "chatbench-distilgpt2", "model_args": {"pretrained": "gpt2"}}
+    simulator = read_simulator(given, "task t")
+    assert simulator.model_args == {"pretrained": "gpt2", "max_length": 1024}
+    assert simulator.label == "chatbench-distilgpt2[pretrained=gpt2]"
+
+
+def test_other_backend_takes_the_policy_of_a_preset_and_the_model_that_is_given():
+    served = {"model": "merged", "base_url": "http://localhost:1/v1/completions"}
+    given = {"preset": "demo", "backend": "local-completions", "model_args": served}
+    simulator = read_simulator(given, "task t")
+    assert simulator.model_args == served
+    assert (simulator.policy, simulator.temperature, simulator.max_tokens) == ("chatbench", 0.4, 96)
+    assert simulator.quantization == "none"
+
+
+def test_preset_without_an_adapter_keeps_its_model_under_another_backend():
+    simulator = read_simulator({"preset": "userlm-8b", "backend": "vllm"}, "task t")
+    assert simulator.model_args["pretrained"] == "microsoft/UserLM-8b"
+    assert simulator.label == "userlm-8b[backend=vllm]"
+
+
+def test_policy_over_vllm_needs_no_more_than_its_weights():
+    simulator = read_simulator({"policy": "chatbench", "backend": "vllm", "model_args": {"pretrained": "m"}}, "t")
+    assert (simulator.backend, simulator.model_args) == ("vllm", {"pretrained": "m"})
+
+
+@pytest.mark.parametrize(
+    ("backend", "model_args"), [("local-completions", {"base_url": "http://localhost:1/v1/completions"}), ("vllm", {})]
+)
+@pytest.mark.parametrize("preset", ["demo", "chatbench-mistral-7b"])
+def test_adapter_of_a_preset_is_never_dropped_in_silence(preset, backend, model_args):
+    message = refusal(read_simulator, {"preset": preset, "backend": backend, "model_args": model_args}, "task t")
+    assert f"the adapter of the preset {preset!r} is put on by the backend hf alone" in message
+    assert "serve the merged model" in message
+    assert "lora_local_path" in message
+
+
+@pytest.mark.parametrize("backend", ["local-completions", "openai-chat-completions", "vllm"])
+def test_adapter_of_ones_own_is_refused_where_the_backend_would_ignore_it(backend):
+    given = {"policy": "chatbench", "backend": backend, "base": "owner/base", "adapter": "owner/lora"}
+    assert "puts no adapter on a model" in refusal(read_simulator, given, "task t")
+
+
+def test_every_argument_that_may_change_what_a_model_says_is_in_the_label():
+    model_args = {"pretrained": "m", "attn_implementation": "eager", "rope_scaling": {"type": "linear", "factor": 2}}
+    simulator = read_simulator({"policy": "chatbench", "model_args": model_args}, "task t")
+    assert simulator.label == "chatbench[pretrained=m,attn_implementation=eager,rope_scaling=type:linear+factor:2]"
+
+
+def test_base_url_is_in_the_label_and_nothing_secret_is():
+    model_args = {
+        "model": "m",
+        "base_url": "http://me:hunter2@host:8000/v1/completions?key=hunter2",
+        "header": {"Authorization": "Bearer hunter2"},
+        "auth_token": "hunter2",
+        "api_key": "hunter2",
+        "extra": {"token": "hunter2"},
+        "num_concurrent": 8,
+        "tokenized_requests": False,
+    }
+    given = {"policy": "two_step", "backend": "local-completions", "model_args": model_args}
+    label = read_simulator(given, "task t").label
+    assert label == "two_step[backend=local-completions,model=m,base_url=http://host:8000/v1/completions,extra=]"
+
+
+@pytest.mark.parametrize("text", ['{"preset": "demo"}', '  {"preset": "demo"}\n'])
+def test_mapping_on_a_command_line_is_json_with_or_without_spaces(text):
+    assert name_or_mapping(text, "--user") == {"preset": "demo"}
+
+
+def test_name_on_a_command_line_is_taken_as_it_is():
+    assert name_or_mapping("demo", "--user") == "demo"
+    assert refusal(name_or_mapping, "{'preset'}", "--user").startswith("--user: ")
 
 
 def test_base_and_adapter_become_model_arguments_of_the_host():
@@ -214,7 +291,7 @@ def test_value_of_a_simulator_is_refused_with_what_is_allowed(key, value, allowe
 
 
 def test_allowed_static_scores_are_named():
-    assert "'loglikelihood', 'letter' or 'none'" in refusal(read, static="letters")
+    assert "'loglikelihood', 'letter', 'free_text' or 'none'" in refusal(read, static="letters")
 
 
 @pytest.mark.parametrize("static", [["none", "letter"], ["letter", "letter"], ["none", "none"]])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import tiny_models
@@ -125,6 +128,96 @@ def test_a_key_for_an_api_is_looked_for_and_never_shown(monkeypatch):
     present = checks_of(simulator)["API"]
     assert present.status is Status.OK
     assert "sk-secret" not in str(present)
+
+
+def api(backend, policy="two_step", **model_args):
+    return {"policy": policy, "backend": backend, "model_args": {"model": "m", **model_args}}
+
+
+URL = "http://localhost:1/v1/completions"
+
+
+@pytest.mark.parametrize(
+    ("simulator", "name", "text"),
+    [
+        (api("nosuch"), "backend", "no model type 'nosuch'"),
+        (api("litellm"), "backend", "needs litellm, which is not installed"),
+        (api("local-chat-completions", "chatbench", base_url=URL), "backend", "continues a text"),
+        (api("anthropic-chat", "userlm"), "backend", "continues a text"),
+        (api("anthropic-chat"), "API", "needs ANTHROPIC_API_KEY"),
+        (api("local-completions"), "API", "needs base_url"),
+        (api("local-chat-completions"), "API", "needs base_url"),
+    ],
+)
+def test_a_backend_that_cannot_be_used_is_a_problem(simulator, name, text, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    found = checks_of(simulator)[name]
+    assert found.status is Status.PROBLEM
+    assert text in found.text
+    assert found.advice
+
+
+@pytest.mark.skipif(importlib.util.find_spec("vllm") is not None, reason="tells what happens without vLLM")
+def test_a_backend_whose_package_is_not_installed_is_a_problem_that_names_it():
+    found = checks_of({"policy": "chatbench", "backend": "vllm", "model_args": {"pretrained": "own/uncached"}})
+    assert found["backend"].status is Status.PROBLEM
+    assert found["backend"].advice == "pip install vllm"
+
+
+def test_a_completions_api_is_looked_at_as_an_api():
+    found = checks_of(api("local-completions", "chatbench", base_url="http://me:secret@localhost:1/v1/completions"))
+    assert found["API"].status is Status.OK
+    assert f"local-completions at {URL}" in found["API"].text
+    assert "weights" not in found
+
+
+def test_simulators_of_one_label_are_told_apart_by_what_was_asked_for(capsys):
+    asked = [json.dumps({"preset": "demo", "model_args": {"device": "cpu", "batch_size": size}}) for size in (1, 2)]
+    assert doctor(asked, as_json=True) == 0
+    assert list(json.loads(capsys.readouterr().out)["simulators"]) == asked
+
+
+def test_secrets_in_what_was_asked_for_are_not_shown(capsys):
+    asked = api("local-completions", base_url=URL, auth_token="hunter2", header={"x": "hunter2"})
+    doctor([json.dumps(asked)], as_json=False)
+    assert "hunter2" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("free", "status"), [(10**9, Status.PROBLEM), (10**12, Status.OK)])
+def test_a_download_is_compared_with_the_room_for_it(free, status, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    found = checks_of("userlm-8b")["download"]
+    assert found.status is status
+    assert found.text.startswith("32.1 GB to download for microsoft/UserLM-8b")
+
+
+def test_nothing_is_to_be_downloaded_for_a_local_folder():
+    assert "download" not in checks_of("demo")
+
+
+def test_double_quantization_makes_the_estimate_smaller(tmp_path):
+    folder = tiny_models.save_model(tmp_path, "llama", layers=8)
+    plain, double = (
+        checks_of(
+            {
+                "policy": "chatbench",
+                "quantization": "nf4",
+                "model_args": {"pretrained": str(folder), "device": "cpu", "bnb_4bit_use_double_quant": switch},
+            }
+        )["memory"].text
+        for switch in (False, True)
+    )
+    size = re.compile(r"([\d.]+) kB in nf4")
+    assert float(size.search(double)[1]) < float(size.search(plain)[1])
+
+
+def test_a_checkpoint_that_is_stored_quantized_is_not_estimated(tmp_path):
+    folder = tiny_models.save_model(tmp_path, "llama")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq"}}))
+    found = checks_of({"policy": "chatbench", "model_args": {"pretrained": str(folder)}})
+    assert "stored quantized" in found["memory"].text
+    assert "placement" not in found
 
 
 def test_tasks_that_are_kept_from_the_host_are_a_warning(monkeypatch):

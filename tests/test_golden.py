@@ -11,7 +11,7 @@ import pytest
 from doubles import hold, saying
 
 from lm_eval_plugin.engine import Failure, Reply
-from lm_eval_plugin.metrics import question_metrics
+from lm_eval_plugin.metrics import QuestionRecord, question_metrics
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.transcript import Event, StopReason, Transcript
 
@@ -46,7 +46,9 @@ def test_transcripts_give_the_metrics_worked_out_by_hand(case):
     transcripts = [Transcript.from_json(json.dumps(worked)) for worked in case["transcripts"]]
     none_seen = {f"event_{event.value}": 0.0 for event in Event} if "acc" in case["metrics"] else {}
     expected = {**none_seen, **case["metrics"]}
-    assert question_metrics(transcripts, set(case["gold"]), case["acc_static"]) == pytest.approx(expected)
+    question = Question(**{**case["question"], "choices": tuple(case["question"]["choices"])})
+    record = QuestionRecord(question, frozenset(case["gold"]), tuple(transcripts), case["acc_static"])
+    assert question_metrics(record) == pytest.approx(expected)
 
 
 @every_case

@@ -26,4 +26,4 @@ def test_letter_is_one_of_the_question_and_the_first_of_the_reply(reply, questio
 
 
 def test_letter_is_generated_greedily_in_ten_tokens():
-    assert LETTER_GENERATION == {"until": [], "max_gen_toks": 10, "do_sample": False, "temperature": 0.0}
+    assert LETTER_GENERATION == {"until": ["<|endoftext|>"], "max_gen_toks": 10, "do_sample": False, "temperature": 0.0}

@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import pytest
-from doubles import saying
+from doubles import PRODUCT, saying
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY, transcripts
 
+from lm_eval_plugin import metrics as measures
 from lm_eval_plugin.engine import converse
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, accuracy, question_metrics, scored
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, accuracy
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
+from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 
 RANGES = {
     "acc": (0, 1),
@@ -19,8 +22,19 @@ RANGES = {
     "valid": (0, 1),
     "user_turns": (0, float("inf")),
     "model_error": (0, 1),
+    **dict.fromkeys(("recovered", "misled", "followed", "mirrored", "flip_gain", "flip_loss", "judged"), (0, 1)),
+    **dict.fromkeys(("user_tokens", "assistant_tokens", "user_words_first"), (0, float("inf"))),
+    **dict.fromkeys(("coherence", "satisfaction"), (1, 5)),
     **{f"event_{event.value}": (0, 1) for event in Event},
 }
+
+
+def record(held, gold="B", acc_static=None, question=PRODUCT):
+    return QuestionRecord(question, frozenset(gold), tuple(held), acc_static)
+
+
+def question_metrics(held, gold, acc_static):
+    return measures.question_metrics(record(held, gold, acc_static))
 
 
 def ended(stop_reason, answer=None, replies=1):
@@ -41,6 +55,10 @@ def test_means_over_two_dialogues():
         "answered": 0.5,
         "valid": 1.0,
         "user_turns": 6.0,
+        "mirrored": 0.0,
+        "user_words_first": 0.0,
+        "flip_gain": 0.125,
+        "flip_loss": 0.375,
         "model_error": 0.0,
     }
 
@@ -66,7 +84,8 @@ def test_static_score_of_zero_is_not_unknown():
 @pytest.mark.parametrize("stop_reason", [StopReason.INVALID, StopReason.NO_ANSWER, StopReason.CONTEXT])
 def test_dialogue_without_an_answer_is_wrong(stop_reason):
     metrics = question_metrics([ended(stop_reason)], {"B"}, None)
-    assert metrics == {"acc": 0.0, "answered": 0.0, "valid": 0.0, "user_turns": 1.0, "model_error": 0.0}
+    outcome = {name: metrics[name] for name in ("acc", "answered", "valid", "user_turns", "model_error")}
+    assert outcome == {"acc": 0.0, "answered": 0.0, "valid": 0.0, "user_turns": 1.0, "model_error": 0.0}
 
 
 def test_forced_answer_is_valid_but_not_answered():
@@ -95,7 +114,124 @@ def test_message_that_holds_the_answer_is_no_user_turn():
 
 def test_scored_keeps_order_and_drops_only_model_errors():
     all_ends = [ended(stop_reason) for stop_reason in StopReason]
-    assert [held.stop_reason for held in scored(all_ends)] == [end for end in StopReason if end.value != "model_error"]
+    assert [held.stop_reason for held in record(all_ends).scored] == [
+        end for end in StopReason if end.value != "model_error"
+    ]
+
+
+# What happened in the conversation
+
+
+def talk(*contents, answer=None, stop_reason=StopReason.ANSWERED, **fields):
+    """A dialogue in which user and assistant say these in turn."""
+    roles = [Role.USER, Role.ASSISTANT] * len(contents)
+    messages = tuple(Message(role, content) for role, content in zip(roles, contents, strict=False))
+    return Transcript("q", "demo", 0, 0, messages, answer, stop_reason, **fields)
+
+
+def measured(name, held, gold="B", question=PRODUCT):
+    return measures.question_metrics(record([held], gold, question=question)).get(name)
+
+
+@pytest.mark.parametrize(
+    ("replies", "answer", "recovered", "misled", "followed"),
+    [
+        (("It is 54, so A.", "Sorry, it is B."), "B", 1, 0, 1),  # first wrong, then right; taken
+        (("It is 54, so A.", "Sorry, it is B."), "A", 0, 1, 0),  # the correction is not taken
+        (("The answer is B.",), "C", None, 1, 0),
+        (("The answer is B.",), "B", None, 0, 1),
+        (("The answer is C.",), "C", 0, None, 1),
+        (("The answer is C.",), "B", 1, None, 0),
+        (("Let me see.",), "B", None, None, None),  # nothing supported
+        (("54 or 56?", "The answer is B."), "B", None, 0, 1),  # a reply that supports two supports none
+    ],
+)
+def test_what_the_assistant_supported_and_what_the_user_took(replies, answer, recovered, misled, followed):
+    said = [part for reply in replies for part in ("?", reply)]
+    held = talk(*said, f"Answer: {answer}", answer=answer)
+    assert measured("recovered", held) == recovered
+    assert measured("misled", held) == misled
+    assert measured("followed", held) == followed
+
+
+def test_a_user_without_an_answer_followed_nobody_but_can_be_misled():
+    held = talk("?", "The answer is B.", stop_reason=StopReason.NO_ANSWER)
+    assert measured("followed", held) is None
+    assert measured("misled", held) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (PRODUCT.text, 1),
+        ("hey! what is 7 x 8? is it 54, 56, 58 or 63", 1),
+        ("What is 7 x 8?", 0),  # without the options
+        ("54 56 58 63?", 0),  # without the stem
+        ("I have to multiply two numbers", 0),
+        ("What is 7 x 8? 541, 561, 581, 631", 0),  # other numbers
+    ],
+)
+def test_mirrored_needs_stem_and_options(first, expected):
+    assert measured("mirrored", talk(first, "56")) == expected
+
+
+def test_a_dialogue_without_a_message_mirrors_nothing():
+    nothing = Transcript("q", "demo", 0, 0, (), None, StopReason.NO_ANSWER)
+    assert measured("mirrored", nothing) is None
+    assert measured("user_words_first", nothing) is None
+
+
+def test_tokens_are_summed_by_speaker_and_unknown_if_one_message_is():
+    said = (Message(Role.USER, "a", 3), Message(Role.ASSISTANT, "b", 5), Message(Role.USER, "c", 2))
+    held = Transcript("q", "demo", 0, 0, said, "B", StopReason.ANSWERED)
+    assert (measured("user_tokens", held), measured("assistant_tokens", held)) == (5, 5)
+    unknown = Transcript("q", "demo", 0, 0, (*said, Message(Role.ASSISTANT, "d")), "B", StopReason.ANSWERED)
+    assert measured("assistant_tokens", unknown) is None
+
+
+def test_words_of_the_first_message_count_numbers_and_contractions_once():
+    assert measured("user_words_first", talk("What's 7 x 8, please?", "56")) == 5
+
+
+def test_a_verdict_that_could_not_be_read_is_in_no_mean_but_in_the_share_judged():
+    one = talk("?", "!", verdicts={"coherence": Verdict(4, "fine"), "satisfaction": None})
+    two = talk("?", "!", verdicts={"coherence": None, "satisfaction": None})
+    metrics = question_metrics([one, two], "B", None)
+    assert metrics["coherence"] == 4
+    assert "satisfaction" not in metrics
+    assert metrics["judged"] == 0.25
+
+
+def test_without_a_judge_there_are_no_verdicts_at_all():
+    assert not {"coherence", "satisfaction", "judged"} & question_metrics([RIGHT], "B", None).keys()
+
+
+def test_events_of_a_user_that_nobody_watches_are_unknown():
+    assert "event_echo" not in question_metrics([talk("?", "!")], "B", None)
+    seen = question_metrics([talk("?", "!", events={Event.ECHO: 3}), talk("?", "!", events={})], "B", None)
+    assert (seen["event_echo"], seen["event_empty"]) == (0.5, 0)
+
+
+@given(
+    st.lists(transcripts, min_size=1, max_size=6), st.sets(st.sampled_from(LETTERS[:4]), min_size=1), st.floats(0, 1)
+)
+@PROPERTY
+def test_the_gap_is_what_was_gained_less_what_was_lost(held, gold, acc_static):
+    metrics = question_metrics(held, gold, acc_static)
+    if "acc" in metrics:
+        assert metrics["acc_gap"] == pytest.approx(metrics["flip_gain"] - metrics["flip_loss"])
+
+
+@given(st.lists(transcripts, min_size=1, max_size=6), st.sets(st.sampled_from(LETTERS[:4]), min_size=1))
+@PROPERTY
+def test_a_judge_that_fails_or_lies_changes_no_accuracy(held, gold):
+    plain = question_metrics([replace(each, verdicts=None) for each in held], gold, 0.5)
+    for lie in (
+        {"coherence": None, "satisfaction": None},
+        {"coherence": Verdict(1, "B!"), "satisfaction": Verdict(5, "A")},
+    ):
+        judged = question_metrics([replace(each, verdicts=lie) for each in held], gold, 0.5)
+        assert {name: value for name, value in judged.items() if name in plain} == plain
 
 
 several = st.lists(transcripts, min_size=1, max_size=6)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import tiny_models
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
@@ -101,6 +104,50 @@ def test_weights_in_pickles_are_not_loaded(tmp_path, simulators):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(ModelError, match="safetensors"):
         load_quantized({"pretrained": str(tmp_path)}, "none")
+
+
+def pickled(adapter, folder):
+    """A copy of an adapter whose weights are a pickle."""
+    folder.mkdir(parents=True)
+    shutil.copy(adapter / "adapter_config.json", folder)
+    torch.save(load_file(adapter / "adapter_model.safetensors"), folder / "adapter_model.bin")
+    return folder
+
+
+def test_adapters_in_pickles_are_refused_before_the_base_is_loaded(tmp_path, simulators):
+    base, adapter = simulators["llama"]
+    without_weights = tmp_path / "base"
+    shutil.copytree(base, without_weights)
+    (without_weights / "model.safetensors").unlink()
+    args = {"pretrained": str(without_weights), "peft": str(pickled(adapter, tmp_path / "adapter"))}
+    with pytest.raises(ModelError, match="only weights in safetensors are loaded") as raised:
+        load_quantized(args, "none")
+    assert "save_pretrained" in str(raised.value)
+
+
+def cached(adapter, cache, files):
+    """An adapter as the hub's cache holds it, at the branch main."""
+    repository = cache / "models--own--adapter"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(adapter, repository / "snapshots" / ("0" * 40))
+    assert all((repository / "snapshots" / ("0" * 40) / file).is_file() for file in files)
+
+
+def test_adapters_in_pickles_are_refused_from_the_cache_too(tmp_path, simulators, monkeypatch):
+    base, adapter = simulators["llama"]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached(pickled(adapter, tmp_path / "adapter"), tmp_path / "hub", ["adapter_model.bin"])
+    with pytest.raises(ModelError, match="only weights in safetensors are loaded"):
+        load_quantized({"pretrained": str(base), "peft": "own/adapter"}, "none")
+
+
+def test_adapters_in_safetensors_are_loaded_from_the_cache(tmp_path, simulators, monkeypatch):
+    base, adapter = simulators["llama"]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    cached(adapter, tmp_path / "hub", ["adapter_model.safetensors"])
+    lm = load_quantized({"pretrained": str(base), "peft": "own/adapter", "device": "cpu"}, "none")
+    assert torch.allclose(logits(lm), logits(load(simulators, "llama", "none")))
 
 
 def test_a_model_that_cannot_be_quantized_here_names_the_way_out(simulators, monkeypatch):

@@ -1,6 +1,7 @@
 import pytest
 from users import MODEL, WITH_A_MODEL, WITHOUT_A_MODEL, configured, user_of
 
+from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.person import Person
 from lm_eval_plugin.simulated_user import label_of, make_simulator, user_model
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
@@ -60,9 +61,11 @@ def test_habits_reach_the_scripted_user():
     [
         ({}, ""),
         ({"chain_of_thought": True}, "+chain_of_thought"),
-        ({"persona": "novice"}, "+persona"),
-        ({"persona": ["novice", "expert"]}, "+persona"),
-        ({"persona": "any", "chain_of_thought": True}, "+chain_of_thought+persona"),
+        ({"persona": "novice"}, "+persona=novice"),
+        ({"persona": ["novice", "expert"]}, "+persona=novice|expert"),
+        ({"persona": "any", "chain_of_thought": True}, "+chain_of_thought+persona=any"),
+        # The first digits of what `sha256sum` says of the text.
+        ({"persona": ["You teach.", "expert"]}, "+persona=416c58|expert"),
         ({"persona": [], "chain_of_thought": False}, ""),
     ],
 )
@@ -82,3 +85,25 @@ def test_person_speaks_for_the_human_user():
 
 def test_chain_of_thought_reaches_the_user():
     assert user_of({"policy": "userlm", **MODEL}, chain_of_thought=True).chain_of_thought
+
+
+def test_chat_api_cannot_continue_a_text():
+    chat = {"backend": "local-chat-completions", "model_args": {"model": "m", "base_url": "http://127.0.0.1:1"}}
+    with pytest.raises(ConfigError, match="continues a text, which the chat API"):
+        user_model(configured({"policy": "userlm", **chat}).simulator)
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"), [("nosuch", "no model type 'nosuch'"), ("anthropic-chat", "ANTHROPIC_API_KEY")]
+)
+def test_backend_that_cannot_be_had_is_said_before_it_is_asked_for_anything(backend, message, monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    config = configured({"policy": "two_step", "backend": backend, "model_args": {"model": "m"}}).simulator
+    with pytest.raises(ModelError, match=message):
+        user_model(config)
+
+
+def test_model_of_another_backend_that_is_nowhere_says_what_to_do():
+    config = configured({"policy": "two_step", "backend": "hf-auto", "model_args": {"pretrained": "own/uncached"}})
+    with pytest.raises(ModelError, match="hf download own/uncached"):
+        user_model(config.simulator)

@@ -146,3 +146,19 @@ def test_every_backend_of_the_host_can_be_the_assistant():
         loglikelihood = loglikelihood_rolling = None
 
     assert simulate(PRODUCT, Fixed(), "scripted").answer == "B"
+
+
+def test_one_conversation_has_no_repeats():
+    with pytest.raises(ConfigError, match="call simulate_many"):
+        simulate(PRODUCT, lambda messages: "B", "scripted", repeats=5)
+
+
+@pytest.mark.parametrize("key", ["question", "id", "subject"])
+def test_question_of_another_encoding_is_refused(key):
+    with pytest.raises(ConfigError, match="no UTF-8"):
+        read_question({**ROW, key: "caf\udce9"})
+
+
+def test_option_of_another_encoding_is_refused():
+    with pytest.raises(ConfigError, match="no UTF-8"):
+        read_question({**ROW, "choices": ["caf\udce9", "tea"]})

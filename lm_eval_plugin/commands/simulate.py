@@ -9,7 +9,7 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +21,12 @@ from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
 if TYPE_CHECKING:
+    from lm_eval.api.model import LM
+
     from chatbench_tasks.task import DialogueTask
     from lm_eval_plugin.configuration import DialogueConfig
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
+_INTERRUPTED = 130  # as shells have it
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green"}
 
@@ -67,28 +68,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     how = parser.add_argument_group("how")
     how.add_argument("--dialogue", default="{}", help="further keys of a dialogue block, as JSON")
-    how.add_argument("--seed", type=int, default=0)
+    how.add_argument("--seed", type=_seed, default=0, help="from 0 to 4294967295 (default: 0)")
     how.add_argument("--json", action="store_true", help="print each transcript as one line of JSON, for programs")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to {2**32 - 1}")
+    return int(text)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Hold the conversations, one after the other; 130 if they were interrupted.
 
     Raises:
-        ChatbenchError: The question, a side or a setting is wrong.
+        ChatbenchError: The question, a side or a setting is wrong, or an API does not answer.
     """
+    _check_options(chosen)
+    _check_texts(chosen)
     asked, config = _asked(chosen, _settings(chosen))
-    stage = _Stage(chosen, config)
-    return 0 if all(stage.play(each) for each in asked) else INTERRUPTED
+    stage = _Stage(chosen, config, [each.question for each in asked])
+    return 0 if all(stage.play(each) for each in asked) else _INTERRUPTED
 
 
 class _Stage:
     """The two sides, made once, and the screen that shows them."""
 
-    def __init__(self, chosen: argparse.Namespace, config: DialogueConfig) -> None:
+    def __init__(self, chosen: argparse.Namespace, config: DialogueConfig, questions: Sequence[Question]) -> None:
         from rich.console import Console
 
+        from lm_eval_plugin.conversations import check_simulator
         from lm_eval_plugin.person import Person
+        from lm_eval_plugin.simulated_user import user_model
 
         # What a program reads is on the standard output alone; a person still sees what to reply to.
         self._console = Console(highlight=False, stderr=chosen.json)
@@ -103,17 +114,27 @@ class _Stage:
             if human
         ]
         person = Person(self._read, self._show)
-        self._user = person if "user" in self._people else None
-        self._assistant = person if "assistant" in self._people else _load(chosen.assistant, chosen.assistant_args)
+        # Before the assistant, which may take minutes to load.
+        check_simulator(config, questions)
+        self._user = person if "user" in self._people else user_model(config.simulator)
+        self._assistant = (
+            person if "assistant" in self._people else load_assistant(chosen.assistant, chosen.assistant_args)
+        )
         system = {} if chosen.system_instruction is None else {"system": chosen.system_instruction}
         self._options: dict[str, Any] = {**system, "chat_template": chosen.chat_template, "seed": chosen.seed}
 
     def play(self, asked: _Asked) -> bool:
-        """Hold one conversation; False if it was interrupted, with what was said left on the screen."""
+        """Hold one conversation; False if it was interrupted, with what was said left on the screen.
+
+        Raises:
+            ModelError: An API does not answer.
+        """
+        from lm_eval_plugin.model_loading import api_errors
         from lm_eval_plugin.simulation import converse_about
 
         said: list[Message] = []
-        if not self._json and "user" not in self._people:
+        # A person who plays the user is shown it when asked; one who plays the assistant is told it by the user.
+        if not self._json and not self._people:
             self._print_question(asked.question)
         try:
             (transcript,) = converse_about(
@@ -126,10 +147,15 @@ class _Stage:
                 **self._options,
             )
         except KeyboardInterrupt:
-            self._print_interrupted(asked.question, said)
+            self._print_left(asked.question, said, {"interrupted": True})
+            print(f"\nchatbench: interrupted after {len(said)} messages", file=sys.stderr)
             return False
+        except api_errors() as error:
+            failure = self._failure(said, error)
+            self._print_left(asked.question, said, {"error": str(failure)})
+            raise failure from error
         if self._json:
-            print(transcript.to_json(), flush=True)
+            print(_encodable(transcript.to_json()), flush=True)
         else:
             self._print_end(transcript, asked)
         return True
@@ -169,11 +195,20 @@ class _Stage:
         ended += [f"{event.value}: {count}" for event, count in (transcript.events or {}).items()]
         self._print((f"\n{' · '.join(map(printable, ended))}", "bold"))
 
-    def _print_interrupted(self, question: Question, said: list[Message]) -> None:
+    def _failure(self, said: Sequence[Message], error: BaseException) -> ModelError:
+        """Who did not answer: the assistant if the user spoke last, else the user."""
+        from lm_eval_plugin.model_loading import unreachable
+
+        if said and said[-1].role is Role.USER:
+            return unreachable("the assistant", getattr(self._assistant, "base_url", None), error)
+        lm = getattr(self._user, "lm", None)
+        return unreachable(f"simulator {self._config.simulator.label}", getattr(lm, "base_url", None), error)
+
+    def _print_left(self, question: Question, said: Sequence[Message], why: Mapping[str, Any]) -> None:
+        """What there is of a conversation that ended before its time, for programs; people have it on the screen."""
         if self._json:
             messages = [{"role": message.role.value, "content": message.content} for message in said]
-            print(json.dumps({"interrupted": True, "question_id": question.id, "messages": messages}), flush=True)
-        print(f"\nchatbench: interrupted after {len(said)} messages", file=sys.stderr)
+            print(json.dumps({**why, "question_id": question.id, "messages": messages}), flush=True)
 
     def _print(self, *parts: tuple[str, str]) -> None:
         from rich.text import Text
@@ -181,31 +216,62 @@ class _Stage:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
 
-def _load(model: str, arguments: str) -> Any:
-    import transformers
-    from lm_eval.api.registry import get_model
+def _encodable(line: str) -> str:
+    """One line of JSON that the standard output can hold: where its encoding lacks a character, with JSON's escapes."""
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(line))
+    return line
 
+
+def load_assistant(model: str, arguments: str, batch_size: str | None = None) -> LM:
+    """A model under test, without the bars of its weights; arguments and errors as `model_loading.load_assistant`."""
+    import transformers
+
+    from lm_eval_plugin import model_loading
     from lm_eval_plugin.registration import register_models
 
     register_models()
     transformers.utils.logging.disable_progress_bar()
-    try:
-        return get_model(model).create_from_arg_string(arguments)
-    except (KeyError, ValueError, TypeError, OSError, ImportError) as error:
-        raise ModelError(
-            f"the assistant {model!r} with {arguments or 'no arguments'} cannot be loaded: {error}"
-        ) from error
+    return model_loading.load_assistant(model, arguments, batch_size)
+
+
+def _check_options(chosen: argparse.Namespace) -> None:
+    """Refuse what would be ignored."""
+    if chosen.task is None and (
+        idle := [name for name in ("doc", "include_path") if getattr(chosen, name) is not None]
+    ):
+        raise ConfigError(f"--{' and --'.join(idle)} mean something with --task alone")
+    if chosen.assistant == "human" and chosen.assistant_args:
+        raise ConfigError("--assistant_args are for a model; the assistant is human")
+
+
+def _check_texts(chosen: argparse.Namespace) -> None:
+    """Refuse bytes of another encoding, which Python hands over as halves of characters."""
+    from lm_eval_plugin.simulation import is_unicode
+
+    for name, given in vars(chosen).items():
+        for text in given if isinstance(given, list) else [given]:
+            if not is_unicode(text):
+                raise ConfigError(
+                    f"{name} is {ascii(text)[:80]}, with bytes that are no UTF-8; type it in UTF-8, or give it with --file"
+                )
 
 
 def _settings(chosen: argparse.Namespace) -> dict[str, Any]:
     """The keys of the dialogue block that the command line gives."""
-    given = _mapping(chosen.dialogue)
-    if chosen.user is None:
-        return given
-    return {**given, "simulator": _mapping(chosen.user) if chosen.user.startswith("{") else chosen.user}
+    from lm_eval_plugin.simulator_config import name_or_mapping
+
+    given = mapping_of(chosen.dialogue)
+    if "repeats" in given:
+        raise ConfigError(
+            "--dialogue: each question is talked about once here; repeats is for lm_eval and simulate_many"
+        )
+    return given if chosen.user is None else {**given, "simulator": name_or_mapping(chosen.user, "--user")}
 
 
-def _mapping(text: str) -> dict[str, Any]:
+def mapping_of(text: str) -> dict[str, Any]:
     """A mapping given as JSON on the command line.
 
     Raises:
@@ -234,7 +300,10 @@ def _asked(chosen: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[_
         return _from_task(chosen, settings)
     config = dialogue_config(settings.pop("simulator", "demo"), settings).model_copy(update={"repeats": 1})
     if chosen.file is not None:
-        return [_read(fields, str(chosen.file)) for fields in _rows(chosen.file)], config
+        read = [_read(fields, str(chosen.file)) for fields in _rows(chosen.file)]
+        if not read:
+            raise ConfigError(f"{chosen.file} holds no question; give objects with question and choices")
+        return read, config
     return [_read({"question": chosen.question, "choices": chosen.choice}, "the command line")], config
 
 
@@ -245,16 +314,31 @@ def _read(fields: Mapping[str, Any], where: str) -> _Asked:
         question = read_question(fields)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    answer = fields.get("answer")
-    if isinstance(answer, int) and 0 <= answer < len(question.letters):
-        return _Asked(question, question.letters[answer])
-    return _Asked(question, answer if isinstance(answer, str) and answer in question.letters else "")
+    return _Asked(question, _right(fields.get("answer"), question, where))
+
+
+def _right(answer: object, question: Question, where: str) -> str:
+    """The letter of the right option, or several for options of one text; empty where no answer is given."""
+    letters = question.letters
+    if answer is None:
+        return ""
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(letters):
+        return letters[answer]
+    if isinstance(answer, str) and answer in tuple(letters):
+        return answer
+    same = [letter for letter, choice in zip(letters, question.choices, strict=True) if choice == answer]
+    if not same:
+        raise ConfigError(
+            f"{where}: the answer of question {question.id!r} is {answer!r}; give a letter from A to {letters[-1]}, a place "
+            f"from 0 to {len(letters) - 1}, or the text of an option"
+        )
+    return " or ".join(same)
 
 
 def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
     """The objects of a JSON file (one, or a list of them) or of JSON lines."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} cannot be read: {error}") from error
     try:

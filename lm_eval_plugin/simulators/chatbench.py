@@ -24,6 +24,7 @@ from lm_eval_plugin.answers import final_answer
 from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators import two_step
+from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
 from lm_eval_plugin.transcript import Message, Role
@@ -66,7 +67,7 @@ class ChatbenchFormat:
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message, which is the answer where there has been a reply and it reads `Answer: X`."""
-        cleaned, marker = clean(text)
+        cleaned, marker = clean(text.split(STOPS[0], 1)[0], STOPS[1:])
         question = situation.question
         if cleaned and aim is Aim.ANSWER and self.reading is Reading.B and final_answer(cleaned, question) is None:
             # The prompt ended with the head of the answer, and the model went on from there.
@@ -87,11 +88,6 @@ def prompt_text(
     """
     aim = Aim.ANSWER if forced else Aim.SPEAK
     return ChatbenchFormat(reading).prompt(Situation(question, random.Random(0)), history, aim, "")
-
-
-def clean(text: str) -> tuple[str, bool]:
-    """The user's message up to its end marker and without what the model wrote around it, and whether more was cut."""
-    return two_step.clean(text.split(STOPS[0], 1)[0], STOPS[1:])
 
 
 def _unmarked(text: str) -> str:

@@ -43,6 +43,7 @@ class Turn:
         answer: Its final answer, if the message is one.
         trimmed: Whether the user's model was shown less than the whole conversation.
         events: What the guardrails saw, one entry for each time.
+        forced: Whether the answer was demanded, though turns were left: the user had ended the conversation without one.
         failed: Why no turn could be had (`CONTEXT` or `MODEL_ERROR`), which ends the dialogue; None if one was.
     """
 
@@ -50,6 +51,7 @@ class Turn:
     answer: FinalAnswer | None = None
     trimmed: bool = False
     events: tuple[Event, ...] = ()
+    forced: bool = False
     failed: StopReason | None = None
 
 
@@ -126,12 +128,13 @@ def dialogue(
         if turn.answer is not None:
             if turn.answer.letter is None:
                 return end(StopReason.INVALID)
-            return end(StopReason.FORCED if forced else StopReason.ANSWERED, turn.answer.letter)
+            return end(StopReason.FORCED if forced or turn.forced else StopReason.ANSWERED, turn.answer.letter)
         if forced or turn.message is None:
             return end(StopReason.NO_ANSWER)
         reply = yield Ask(Role.ASSISTANT, history, lambda shown: Chat(assistant_system, shown))
         if isinstance(reply, Failure):
             return end(reply.stop_reason)
         trimmed = trimmed or reply.trimmed
-        history += (Message(Role.ASSISTANT, reply.text, reply.tokens, reply.seconds, reply.reasoning),)
+        said = (reply.text, reply.tokens, reply.seconds, reply.reasoning, reply.batch)
+        history += (Message(Role.ASSISTANT, *said),)
         turns += 1

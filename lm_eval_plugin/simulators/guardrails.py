@@ -12,9 +12,10 @@ in a question that the user pastes does not count.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from lm_eval_plugin.answers import states_answer
+from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.named_options import concluded_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.transcript import Event, Message, Role
 
@@ -50,26 +51,32 @@ _REASONING = _any_of(
     r"\bi (?:should|must|need to|have to|will) (?:now )?ask the (?:ai|assistant)\b",
     r"\ba person who uses an ai system\b",
 )
+_SENTENCE = 5
+"""Words from which on a sentence that returns word for word is no coincidence."""
+
 _BARE_LETTER = re.compile(
     r"\W*(?:(?i:i think|i say|it is|it['’]s|that['’]s|option|choice|answer)\W+)*\(?(?P<letter>[A-Z])[).!]*\s*"
 )
 
 
-def faults(text: str, question: Question, history: tuple[Message, ...]) -> tuple[Event, ...]:
+def faults(
+    text: str, question: Question, history: tuple[Message, ...], private: Iterable[str] = ()
+) -> tuple[Event, ...]:
     """What is wrong with a message for which the user can be asked again; empty if nothing is.
 
     Args:
         text: The message as it would be sent.
         question: What the user wants answered; what it says itself is not held against a user who pastes it.
         history: The conversation so far.
+        private: What the user was told about itself and what it thought; no sentence of it is for the assistant.
     """
-    return tuple(_faults(text, question, history)) if text else (Event.EMPTY,)
+    return tuple(_faults(text, question, history, private)) if text else (Event.EMPTY,)
 
 
 def leaks_answer(text: str, question: Question, history: tuple[Message, ...]) -> bool:
     """Whether the user states one of the options as the answer before the assistant has said anything.
 
-    Restating several options states none of them, and what is asked with "if" or "whether" is not stated.
+    Restating several options states none of them, and what is asked is not stated.
     """
     if history:
         return False
@@ -79,8 +86,8 @@ def leaks_answer(text: str, question: Question, history: tuple[Message, ...]) ->
     own = _unpasted(text, question)
     if len(_option_mentions(question).findall(own)) > 1:
         own = _option_mentions(question).sub(" ", own)
-    asked = re.sub(r"\b(?:if|whether)\b[^.!?\n]*", " ", own, flags=re.IGNORECASE)
-    return states_answer(asked, question)
+    stated = final_answer(own, question)
+    return (stated is not None and stated.letter is not None) or concluded_option(own, question) is not None
 
 
 def own_words(text: str, question: Question) -> str:
@@ -106,7 +113,7 @@ def _option_mentions(question: Question) -> re.Pattern[str]:
     )
 
 
-def _faults(text: str, question: Question, history: tuple[Message, ...]) -> Iterator[Event]:
+def _faults(text: str, question: Question, history: tuple[Message, ...], private: Iterable[str]) -> Iterator[Event]:
     said = {message.role: _bare(message.content) for message in history}
     if _bare(text) and _bare(text) == said.get(Role.ASSISTANT) and not _asks_back(text, history):
         yield Event.ECHO
@@ -115,8 +122,15 @@ def _faults(text: str, question: Question, history: tuple[Message, ...]) -> Iter
     own = own_words(text, question)
     if _SWAPPED_ROLE.search(own):
         yield Event.SWAPPED_ROLE
-    if _REASONING.search(own):
+    if _REASONING.search(own) or any(_quotes(own, told, question) for told in private):
         yield Event.LEAKED_REASONING
+
+
+def _quotes(text: str, private: str, question: Question) -> bool:
+    """Whether a message holds a sentence of five words or more of a private text, word for word."""
+    said = _bare(text)
+    sentences = (_bare(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n", own_words(private, question)))
+    return any(len(sentence.split()) >= _SENTENCE and sentence in said for sentence in sentences)
 
 
 def _asks_back(text: str, history: tuple[Message, ...]) -> bool:

@@ -17,6 +17,7 @@ from lm_eval_plugin.answers import FinalAnswer, final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.prompts import indent_headings
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
 from lm_eval_plugin.simulators.two_step import letters_text
@@ -52,16 +53,17 @@ class IqaEval:
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message, which is the answer if it says `So, the answer is: X` anywhere."""
-        cleaned, marker = _clean(text)
+        cleaned, marker = clean(text)
         return Draft(cleaned, _stated(cleaned, situation.question, aim), marker)
 
 
 def _stated(text: str, question: Question, aim: Aim) -> FinalAnswer | None:
     """The answer that a message states; forced, `Answer: X` is one as well."""
     for match in reversed(list(_STATED.finditer(text))):
-        stated = final_answer(f"Answer: {text[match.end() :]}", question)
-        # Without the colon it is the answer only if it names a letter: "so the answer is always positive?" is a question.
-        if match["colon"] or (stated is not None and stated.letter is not None):
+        rest = text[match.end() :]
+        stated = final_answer(f"Answer: {rest}", question)
+        # Without the colon it is the answer only if it names a letter and asks nothing: "so the answer is B?" is a question.
+        if match["colon"] or (stated is not None and stated.letter is not None and "?" not in rest):
             return stated
     return final_answer(text, question) if aim is Aim.ANSWER else None
 
@@ -72,13 +74,6 @@ def _instruction(question: Question, history: tuple[Message, ...], aim: Aim) -> 
     if aim is Aim.ANSWER:
         return _LAST.format(letters=letters_text(question))
     return _NEXT if history else _FIRST
-
-
-def _clean(text: str) -> tuple[str, bool]:
-    """The message without its own heading, and whether it went on in another's name."""
-    own = text.strip().removeprefix(_HEADINGS[Role.USER]).strip()
-    cut = re.split(r"(?:\A|\n)\s*ASSISTANT:|\n\s*YOU:", own, maxsplit=1)[0].strip()
-    return cut, cut != own
 
 
 def _harmless(text: str) -> str:

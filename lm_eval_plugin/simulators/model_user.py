@@ -122,7 +122,7 @@ class ModelUser:
             if draft.ended and history and aim is Aim.SPEAK:
                 aim = Aim.ANSWER
                 continue
-            seen = _events(draft, situation.question, history)
+            seen = _events(draft, situation, history, thoughts.text)
             events += seen
             attempts += 1
             if not seen or draft.answer is not None or attempts > self.reasks:
@@ -130,19 +130,20 @@ class ModelUser:
         if leaks_answer(draft.text, situation.question, history) or (draft.answer is not None and not history):
             events.append(Event.ANSWER_LEAK)
         message = _message(draft.text, reply, thoughts) if draft.text else None
-        return Turn(message, draft.answer, trimmed, tuple(events))
+        return Turn(message, draft.answer, trimmed, tuple(events), forced=aim is Aim.ANSWER)
 
     def _ask(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Ask:
         return Ask(Role.USER, history, lambda shown: self.script.prompt(situation, shown, aim, thoughts))
 
 
-def _events(draft: Draft, question: Question, history: tuple[Message, ...]) -> list[Event]:
+def _events(draft: Draft, situation: Situation, history: tuple[Message, ...], thoughts: str) -> list[Event]:
     seen = [Event.MARKER] if draft.marker else []
+    private = (situation.persona, thoughts)
     # An answer that the assistant had given in the same words is no echo.
-    return seen if draft.answer is not None else [*seen, *faults(draft.text, question, history)]
+    return seen if draft.answer is not None else [*seen, *faults(draft.text, situation.question, history, private)]
 
 
 def _message(text: str, reply: Reply, thoughts: Reply) -> Message:
     seconds = None if reply.seconds is None else round(reply.seconds + (thoughts.seconds or 0.0), 3)
     reasoning = "\n\n".join(part for part in (thoughts.reasoning, thoughts.text, reply.reasoning) if part)
-    return Message(Role.USER, text, reply.tokens, seconds, reasoning)
+    return Message(Role.USER, text, reply.tokens, seconds, reasoning, reply.batch)

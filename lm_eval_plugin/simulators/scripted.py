@@ -7,6 +7,7 @@
 | `paraphrases` | opens with the question and its options in a sentence of its own, drawn from the dialogue's seed |
 | `doubts_once` | questions the first option that is named, once, and accepts what is named next |
 | `gives_up` | leaves without an answer when a reply names no option, instead of asking once more |
+| `asks_once` | leaves without an answer after the first reply, whatever it says: a static question in free text |
 
 One opening and any of the others can be combined.
 """
@@ -16,14 +17,15 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import FinalAnswer, named_option
+from lm_eval_plugin.answers import FinalAnswer
 from lm_eval_plugin.engine import Ask, Failure, Reply
+from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.transcript import Message, Role
 
 OPENINGS = ("pastes_all", "pastes_stem", "paraphrases")
-HABITS = (*OPENINGS, "doubts_once", "gives_up")
+HABITS = (*OPENINGS, "doubts_once", "gives_up", "asks_once")
 
 _PARAPHRASES = (
     "hey, can you help me with something? {stem}\nit could be {options}",
@@ -62,6 +64,8 @@ class ScriptedUser:
         question = situation.question
         if not history:
             return Turn(_says(self._opening(situation)))
+        if "asks_once" in self.habits:
+            return Turn(None)
         letter = named_option(history[-1].content, question)
         said = {message.content for message in history if message.role is Role.USER}
         if letter is not None:

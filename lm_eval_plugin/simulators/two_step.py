@@ -19,6 +19,7 @@ from lm_eval_plugin.answers import final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.prompts import indent_headings
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
 from lm_eval_plugin.transcript import Message, Role
@@ -106,30 +107,6 @@ def _instruction(question: Question, history: tuple[Message, ...], aim: Aim, ope
     if aim is Aim.ANSWER:
         return _LAST.format(letters=letters_text(question))
     return next_text(question) if history else opening.value
-
-
-def clean(text: str, stops: tuple[str, ...] = ()) -> tuple[str, bool]:
-    """The user's message without what the model wrote around it: later turns, quotation marks, a heading of its own.
-
-    Source: interactive-eval @ a90f773 (strip, strip quotes, drop a leading `YOU: `). Deviations: done until nothing is
-    left to do, so that `YOU: "..."` is clean too; the cut at a rule, or where the model goes on in another's name.
-
-    Args:
-        text: What the model wrote.
-        stops: Further markers at which it is cut.
-
-    Returns:
-        The message, and whether it was cut.
-    """
-    own = cut = text.strip().removeprefix(HEADINGS[Role.USER])
-    if own.startswith(HEADINGS[Role.ASSISTANT]):
-        return "", True
-    for stop in (*stops, *(f"\n{heading}" for heading in HEADINGS.values()), f"\n{RULE}"):
-        cut = cut.split(stop, 1)[0]
-    cleaned, rest = "", cut
-    while cleaned != rest:
-        cleaned, rest = rest, rest.strip().strip("\"'").strip().removeprefix(HEADINGS[Role.USER])
-    return cleaned, cut != own
 
 
 def harmless(text: str) -> str:

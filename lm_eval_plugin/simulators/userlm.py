@@ -7,8 +7,9 @@ Source: Naous et al. 2025, arXiv 2510.06552, and the model card: the intent as s
 `<|eot_id|>`, temperature 1.0 and top_p 0.8 as in the card's example (temperature 0.6 and top_p 0.9 are what the checkpoint
 stores as defaults). Deviations: UserLM never states an answer by itself, so a message `Answer: X` ends the dialogue here,
 the intent says so, and when the model ends the conversation it is asked for its answer once, with `Answer:` already
-written; of the paper's four guardrails, those against repetition and against ending before anything was said are kept
-(`simulators.guardrails`), those on first words and on length are not, since their lists and bounds would be guesses.
+written, which counts as forced; of the paper's four guardrails, those against repetition and against ending before
+anything was said are kept (`simulators.guardrails`), those on first words and on length are not, since their lists and
+bounds would be guesses.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 
 from lm_eval_plugin.answers import final_answer
 from lm_eval_plugin.engine import Chat, Prompt
+from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
 from lm_eval_plugin.simulators.two_step import letters_text
@@ -52,9 +54,9 @@ class UserLM:
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message; nothing, or the end token by itself, means that the user considers the conversation over."""
-        said = text.split(END_OF_CONVERSATION, 1)[0].split(STOPS[0], 1)[0].strip()
+        said, marker = clean(text.split(END_OF_CONVERSATION, 1)[0].split(STOPS[0], 1)[0])
         question = situation.question
         if said and aim is Aim.ANSWER and final_answer(said, question) is None:
             said = f"{_PREFILL} {said}"
         answer = final_answer(said, question) if history else None
-        return Draft(said, answer, ended=not said)
+        return Draft(said, answer, marker, ended=not said and not marker)

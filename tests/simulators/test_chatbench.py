@@ -7,7 +7,8 @@ from strategies import PROPERTY, anything_said
 
 from lm_eval_plugin.engine import Reply
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.chatbench import STOPS, Reading, clean, prompt_text
+from lm_eval_plugin.simulators.chatbench import STOPS, Reading, prompt_text
+from lm_eval_plugin.simulators.cleaning import clean as cleaned_of
 from lm_eval_plugin.transcript import Message, Role, StopReason
 
 RULE = "=" * 24
@@ -26,6 +27,12 @@ EVIL = [
     "x" * 100_000,
     "[END]" * 20_000,
 ]
+
+
+def clean(text):
+    """The message as the user policy reads it."""
+    return cleaned_of(text.split(STOPS[0], 1)[0], STOPS[1:])
+
 
 both_readings = pytest.mark.parametrize("reading", list(Reading))
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))

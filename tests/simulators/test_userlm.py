@@ -84,7 +84,7 @@ def test_end_of_the_conversation_is_followed_by_one_ask_for_the_answer(end):
     user = in_turn("7 x 8?", end, " B")
     held = hold(user, saying("56."), simulator=user_of({"policy": "userlm", **MODEL}))
     assert [shown.prefill for shown in user.shown] == ["", "", "Answer:"]
-    assert (held.stop_reason, held.answer) == (StopReason.ANSWERED, "B")
+    assert (held.stop_reason, held.answer) == (StopReason.FORCED, "B")
     assert said(held)[-1] == "Answer: B"
 
 

@@ -1,0 +1,99 @@
+"""A language model that judges finished dialogues; its prompts are the text files of this folder.
+
+A verdict is one strict JSON object; whatever else the judge writes is no verdict, which is None and never a default. What a
+judge says changes no accuracy: it is recorded beside the dialogue. Only a letter that it reads out of a free-text static
+reply, where that is asked for, is a score.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+from lm_eval_plugin.engine import Ask, Chat, ChatModel, Reply
+from lm_eval_plugin.metrics import JUDGED
+from lm_eval_plugin.question import Question
+from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
+
+_FENCED = re.compile(r"\A```(?:json)?\s*(?P<inside>.*?)\s*```\Z", re.DOTALL)
+
+
+def judge_dialogues(
+    model: ChatModel, transcripts: Sequence[Transcript], questions: Sequence[Question]
+) -> list[Transcript]:
+    """The transcripts with verdicts on each of `metrics.JUDGED`; those that ended by a model error stay as they are.
+
+    Args:
+        model: The judge; it is asked everything in one batch.
+        transcripts: Finished dialogues.
+        questions: What each of them is about.
+    """
+    places = [place for place, held in enumerate(transcripts) if held.stop_reason is not StopReason.MODEL_ERROR]
+    asked = [(place, what) for place in places for what in JUDGED]
+    texts = _replies(model, [_ask(what, _dialogue_json(transcripts[place], questions[place])) for place, what in asked])
+    verdicts = dict(zip(asked, map(read_verdict, texts), strict=True))
+    judged = list(transcripts)
+    for place in places:
+        judged[place] = replace(judged[place], verdicts={what: verdicts[place, what] for what in JUDGED})
+    return judged
+
+
+def read_letters(
+    model: ChatModel, transcripts: Sequence[Transcript], questions: Sequence[Question]
+) -> list[Transcript]:
+    """The transcripts of single free-text replies, with the letter that the judge reads out of each as their answer."""
+    places = [place for place, held in enumerate(transcripts) if held.stop_reason is not StopReason.MODEL_ERROR]
+    texts = _replies(model, [_ask("letter", _dialogue_json(transcripts[place], questions[place])) for place in places])
+    read = list(transcripts)
+    for place, text in zip(places, texts, strict=True):
+        read[place] = replace(read[place], answer=read_letter_verdict(text, questions[place]))
+    return read
+
+
+def read_verdict(text: str | None) -> Verdict | None:
+    """A judge's reply as a verdict; None for anything but one JSON object with a score from 1 to 5 and a reason."""
+    fields = _json_object(text, {"score", "reason"})
+    if fields is None or type(fields["score"]) is not int or not 1 <= fields["score"] <= 5:
+        return None
+    reason = fields["reason"]
+    return Verdict(fields["score"], reason) if isinstance(reason, str) and reason.strip() else None
+
+
+def read_letter_verdict(text: str | None, question: Question) -> str | None:
+    """The letter that a judge read out of a reply; None for `none` and for anything that is not one strict verdict."""
+    fields = _json_object(text, {"letter", "reason"})
+    letter = None if fields is None else fields["letter"]
+    return letter if isinstance(letter, str) and len(letter) == 1 and letter in question.letters else None
+
+
+def _json_object(text: str | None, keys: set[str]) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    fenced = _FENCED.match(text.strip())
+    try:
+        fields = json.loads(fenced["inside"] if fenced else text)
+    except ValueError:
+        return None
+    return fields if isinstance(fields, dict) and fields.keys() == keys else None
+
+
+def _replies(model: ChatModel, asks: Sequence[Ask]) -> list[str | None]:
+    replies = model.reply(asks) if asks else []
+    return [reply.text if isinstance(reply, Reply) else None for reply in replies]
+
+
+def _ask(prompt: str, material: str) -> Ask:
+    system = files(__package__).joinpath(f"{prompt}.txt").read_text(encoding="utf-8").strip()
+    shown: Callable[[tuple[Message, ...]], Chat] = lambda _: Chat(system, (Message(Role.USER, material),))  # noqa: E731
+    return Ask(Role.ASSISTANT, (), shown)
+
+
+def _dialogue_json(transcript: Transcript, question: Question) -> str:
+    """The dialogue as JSON, in which nothing that was said can pass for the prompt's own structure."""
+    speakers = {Role.USER: "person", Role.ASSISTANT: "assistant"}
+    turns = [{speakers[message.role]: message.content} for message in transcript.messages]
+    return json.dumps({"question": question.text, "conversation": turns}, ensure_ascii=False, indent=1)

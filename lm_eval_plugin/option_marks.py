@@ -1,0 +1,208 @@
+"""Every mention of an option in a plain text as one character, its mark.
+
+`The answer is B. 56, not (C)` and `the answer is the second option, not 58` both become `the answer is ②, not ③` (the real
+marks are private characters of Unicode), so that whoever reads what is said of an option need not know how it was named.
+What only looks like an option stays as it is: an article, a pronoun, a variable, `vitamin C`, a number that is calculated
+with. A number that no option has becomes the mark `OTHER`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+from lm_eval_plugin.plain_text import plain
+from lm_eval_plugin.question import LETTERS, Question
+
+_FIRST = 0xE000
+MARKS = {letter: chr(_FIRST + place) for place, letter in enumerate(LETTERS)}
+OTHER = chr(_FIRST + len(LETTERS))
+"""The mark of a number that is none of the options."""
+OPTION = f"[{MARKS['A']}-{MARKS['Z']}]"
+"""The pattern of an option's mark."""
+ANY = f"[{MARKS['A']}-{OTHER}]"
+"""The pattern of any mark."""
+LETTER_OF = {mark: letter for letter, mark in MARKS.items()}
+
+_CHINESE = "一-鿿"
+# Chinese has no spaces around a letter.
+_BEFORE, _AFTER = rf"(?<![^\W{_CHINESE}])", rf"(?![^\W{_CHINESE}])"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?%?")
+_QUANTITY = re.compile(r"(?P<number>-?\d[\d.]*(?: x 10\^-?\d+)?) (?P<unit>[^\W\d_]\S{0,12})")
+_COUNTED = re.compile(r"(?P<how>all|none) of (?:the above|these|them|those)", re.IGNORECASE)
+_CALCULATED_BEFORE = re.compile(r"(?:[\d)a-z] ?[-+*/^] ?| x |\^|\d[a-z] ?= ?)\Z")
+_CALCULATED_AFTER = re.compile(r" ?[-+*/^] ?[\d(]| x [\d(]")
+_AROUND = 8
+"""How many characters on each side tell a number that is calculated with."""
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+_ORDINAL = re.compile(
+    rf"\b(?<!my )(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)})|(?P<digits>\d{{1,2}})(?:st|nd|rd|th)|(?P<last>last))"
+    r" (?:option|choice|answer|one)\b"
+    rf"|\bthe (?P<bare>{'|'.join(_ORDINALS)}|last)(?=[.!]? ?(?:\n|$))"
+    r"|\b(?:option|choice|number) (?P<number>\d{1,2})(?!\d|\.\d)",
+    re.IGNORECASE,
+)
+
+_SMALL = re.compile(
+    r"(?:^\W{0,3}|\b(?i:answer|it's|its|is|be|answer:) ?\(?|\()(?P<letter>[a-z])(?=\)|[.:,!]?(?:\n|$|(?<=[.:,]) )|\Z)"
+    r"|\b(?i:option|choice) \(?(?P<option>[a-z])\b(?!')",
+    re.MULTILINE,
+)
+_CAPITAL = re.compile(
+    rf"(?P<title>\b(?i:options?|choice|answer|letter|antwort|réponse|respuesta) )?\(?{_BEFORE}(?P<letter>[A-Z]){_AFTER}\)?"
+)
+_VARIABLE_BEFORE = re.compile(r"(?:[=+*/^<>\d] ?|\d -)\Z")
+_VARIABLE_AFTER = re.compile(r" ?[=+*/^<>]| - ?[\dA-Z(]|'")
+_ARTICLE_AFTER = re.compile(
+    r" (?!(?:is|was|are|because|since|as|or|and|nor|but|not|here|too|rather|instead|remains|must|can|cannot|would|should"
+    r"|isn't|can't|it|by|if|over)\b)[a-z]"
+)
+_PRONOUN_AFTER = re.compile(r"'|,| (?!(?:is|because|since|here)\b)\S")
+_WORD_BEFORE = re.compile(rf"([^\W\d_{_CHINESE}][\w']{{1,30}})[ \"'(\[*]{{1,3}}\Z")
+_LEADS_TO_A_LETTER = re.compile(
+    r"is|are|be|as|by|so|therefore|thus|hence|then|with|say|guess|think|either|neither|or|nor|and|but|not|both|than|of|in|on"
+    r"|from|for|to|towards?|choose|pick|select|take|leaves|leaving|mean|remains|probably|maybe|likely|mostly|definitely|only|all"
+    r"|just|again|that's|it's|its|hmm|best|correct|antwort|la|ist|est|es|réponse|respuesta|nicht|pas|und|oder|et|wähle",
+    re.IGNORECASE,
+)
+"""The words after which a capital by itself is an option; after another, as in `vitamin C`, it is part of a name."""
+
+_NUMBERS_LISTED = re.compile(rf"{ANY}(?:, ?(?:and )?{ANY}){{2,}}")
+_BETWEEN_LISTED = r"[\s.,;:|/\-*•()\"']{0,8}(?:and |or )?"
+# `B. 56`, `56 (B)` and `B is 56` mention one option once.
+_SAME_TWICE = re.compile(rf"({OPTION})(?:[ .):(,|\"'\-]{{0,5}}(?:is |= ?)?\1){{1,9}}\)?")
+
+
+def marked(text: str, question: Question) -> str:
+    """The plain text with each mention of an option as its mark; where all options are listed, the list is left out."""
+    text = re.sub(ANY, " ", text)
+    if not any(_ORDINAL.search(choice) for choice in question.choices):
+        text = _ORDINAL.sub(lambda match: _by_number(match, question), text)
+    text = _by_text(question)(text)
+    text = _SMALL.sub(lambda match: _by_small_letter(match, question), text)
+    text = _CAPITAL.sub(lambda match: _by_capital(match, question), text)
+    text = _NUMBER.sub(_other_number, text)
+    return _without_lists(_SAME_TWICE.sub(r"\1", text), question)
+
+
+def given(question: Question) -> frozenset[str]:
+    """The options that are numbers which the stem mentions too, so that speaking of them says little."""
+    stem = plain(question.stem)
+    return frozenset(
+        letter
+        for letter, text in _texts(question).items()
+        if _NUMBER.fullmatch(text) and re.search(rf"(?<![\w.]){re.escape(text)}(?!\w|\.\w)", stem)
+    )
+
+
+@lru_cache(maxsize=256)
+def _texts(question: Question) -> Mapping[str, str]:
+    """The options' texts in plain form, without a full stop."""
+    plain_texts = (" ".join(plain(choice).split()).rstrip(". ") for choice in question.choices)
+    return dict(zip(question.letters, plain_texts, strict=True))
+
+
+@lru_cache(maxsize=256)
+def _by_text(question: Question) -> Callable[[str], str]:
+    """What puts marks for the options' texts: a longer text hides a shorter one, and one that options share is none."""
+    texts = _texts(question)
+    count = Counter(text.casefold() for text in texts.values())
+    usable = [
+        letter
+        for letter, text in texts.items()
+        if text and count[text.casefold()] == 1 and not _is_letter(text, question)
+    ]
+    if not usable:
+        return str
+    usable.sort(key=lambda letter: len(texts[letter]), reverse=True)
+    pattern = re.compile("|".join(f"(?P<{letter}>{_shape(texts[letter])})" for letter in usable), re.IGNORECASE)
+    return lambda text: pattern.sub(
+        lambda match: match[0] if _calculated(match) else MARKS[match.lastgroup or ""], text
+    )
+
+
+def _is_letter(text: str, question: Question) -> bool:
+    return len(text) == 1 and text.upper() in question.letters
+
+
+def _shape(text: str) -> str:
+    """The pattern of an option's text as a whole."""
+    before, after = r"(?<![\w./\-√])(?<!\d,)", rf"{_AFTER}(?![.,/]\d|\^)"
+    literal = re.escape(text)
+    if quantity := _QUANTITY.fullmatch(text):
+        number, unit = re.escape(quantity["number"]), re.escape(quantity["unit"])
+        # 6 N, 6N, 6 newtons, or 6 at the end of a line.
+        in_full = rf"{re.escape(quantity['unit'][0])}[a-z]{{2,12}}\b"
+        return rf"{before}{number}(?: ?(?:{unit}{after}|{in_full})|(?=[.!)]{{0,3}}(?:\n|$)))"
+    if _NUMBER.fullmatch(text):
+        return rf"{before}{literal}{after}(?!%)"
+    if counted := _COUNTED.fullmatch(text):
+        return rf"{before}{counted['how']} of (?:the above|these|them|those){after}"
+    if len(text) <= 3 and text.isalpha():
+        # `no` is an answer where nothing that it could belong to follows.
+        return rf"{before}{literal}(?= ?(?:[.,!;:)\"'\n]|$))"
+    spaced = (
+        r"\s?".join(map(re.escape, re.findall(r"\w+|[^\w\s]", text)))
+        if "=" in text
+        else r"\s".join(map(re.escape, text.split()))
+    )
+    return rf"{before}{spaced}{after}"
+
+
+def _calculated(match: re.Match[str]) -> bool:
+    """Whether a number or a variable is part of a calculation and not its result."""
+    before = match.string[max(0, match.start() - _AROUND) : match.start()]
+    after = match.string[match.end() : match.end() + _AROUND]
+    short = len(match[0]) == 1 or _NUMBER.fullmatch(match[0]) is not None
+    goes_on = (short or match[0][-1].isdigit()) and _CALCULATED_AFTER.match(after)
+    return bool(goes_on or (short and _CALCULATED_BEFORE.search(before)))
+
+
+def _by_number(match: re.Match[str], question: Question) -> str:
+    digits, word = match["digits"] or match["number"], (match["word"] or match["bare"] or match["last"] or "").lower()
+    place = int(digits) if digits else len(question.letters) if word == "last" else _ORDINALS.index(word) + 1
+    return MARKS[LETTERS[place - 1]] if 1 <= place <= len(question.letters) else match[0]
+
+
+def _by_small_letter(match: re.Match[str], question: Question) -> str:
+    small = match["letter"] or match["option"]
+    if small.upper() not in question.letters or small in _texts(question).values():
+        return match[0]
+    return match[0][:-1] + MARKS[small.upper()]
+
+
+def _by_capital(match: re.Match[str], question: Question) -> str:
+    letter, before = match["letter"], match.string[max(0, match.start() - 40) : match.start()]
+    after = match.string[match.end() : match.end() + 24]
+    variable = _VARIABLE_BEFORE.search(before) or _VARIABLE_AFTER.match(after)
+    if letter not in question.letters or variable:
+        return match[0]
+    if match[0] == letter and (_is_word(letter, after) or _in_name(before)):
+        return match[0]
+    return MARKS[letter]
+
+
+def _is_word(letter: str, after: str) -> bool:
+    """Whether it is the article or the pronoun."""
+    return bool((letter == "A" and _ARTICLE_AFTER.match(after)) or (letter == "I" and _PRONOUN_AFTER.match(after)))
+
+
+def _in_name(before: str) -> bool:
+    word = _WORD_BEFORE.search(before)
+    return word is not None and not _LEADS_TO_A_LETTER.fullmatch(word[1])
+
+
+def _other_number(match: re.Match[str]) -> str:
+    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
+    return match[0] if before.isalnum() or after.isalpha() or _calculated(match) else OTHER
+
+
+def _without_lists(text: str, question: Question) -> str:
+    """The text without the lists of all options in order, and with options among other numbers as such numbers."""
+    if len(question.letters) > 2:
+        every = _BETWEEN_LISTED.join(MARKS[letter] for letter in question.letters)
+        text = re.sub(rf"{every}(?!\s?,?\s?{OPTION})", "\n", text)
+    return _NUMBERS_LISTED.sub(lambda match: OTHER if OTHER in match[0] else match[0], text)

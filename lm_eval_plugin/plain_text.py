@@ -1,0 +1,103 @@
+r"""An assistant's reply in one plain form: no markup, no LaTeX, and one way to write a number.
+
+`**$\boxed{\frac{3}{8}}$**` becomes a line `Answer: 3/8`, and `1,200`, `1 200` and `1200.00` become `1200`. What is not the
+assistant's own statement can be taken out: questions, conditions, quotes of the user, and the next dialogue or question
+that a base model makes up. Time grows with the length of the text alone.
+"""
+
+from __future__ import annotations
+
+import re
+
+_Replacements = tuple[tuple[re.Pattern[str], str], ...]
+
+_CHARACTERS = str.maketrans({
+    **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("“”„«»", '"'),
+    **dict.fromkeys("−–‒‑", "-"),
+    **dict.fromkeys("×·⋅", " x "),
+    ":": ":",
+})  # fmt: skip
+
+_LATEX: _Replacements = (
+    (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s?\{([^{}]{0,200})\}"), r"\1"),
+    (re.compile(r"\\[dt]?frac\s?\{([^{}]{0,80})\}\s?\{([^{}]{0,80})\}"), r"\1/\2"),
+    (re.compile(r"\\sqrt\s?\{([^{}]{0,80})\}"), r"√\1"),
+)
+_LATEX_DEPTH = 3
+_BOXED = re.compile(r"\\boxed\s?\{([^{}]{0,300})\}")
+_SYMBOLS: _Replacements = (
+    (re.compile(r"\\(?:times|cdot)\b ?"), " x "),
+    (re.compile(r"\\(?:[,;:! ()\[\]]|quad\b|left\b|right\b)"), " "),
+    (re.compile(r"\\pi\b"), "π"),
+)
+_MARKUP: _Replacements = (
+    (re.compile(r"\\(?=[$%])|\$|\*\*|__|`{1,3}(?:python\b)?|^#{1,6} ", re.MULTILINE), ""),
+    (re.compile(r"(?<![\w)\s*])\*(?=\w)|(?<=\w)\*(?![\w(\s*])|(?:(?<=\s)|^)\*(?=\w{1,40}\*)", re.MULTILINE), ""),
+)
+_NUMBERS: _Replacements = (
+    (re.compile(r" ?(?:%|\b(?:percent|per cent|prozent)\b)", re.IGNORECASE), "%"),
+    # 1,200 and 1 200 are 1200, and 1,2 is not.
+    (re.compile(r"(?<=\d)(?<!\d{4})[, ](?=\d{3}(?![\d/]))(?<![\d.]\d{3}[, ])"), ""),
+    (re.compile(r"(?<![\w.])\.(?=\d)"), "0."),
+    (re.compile(r"(?<=\d)\.0{1,6}(?![\d.])"), ""),
+    (re.compile(r"(?<![\d)] )\bminus (?=\d)", re.IGNORECASE), "-"),
+)
+
+_QUESTION = re.compile(r"(?:^|(?<=[.!?:\n]))[^.!?:\n]*\?", re.MULTILINE)
+_QUOTE = re.compile(r"^>[^\n]*$", re.MULTILINE)
+_OF_THE_USER = re.compile(
+    r"\byou (?:said|wrote|chose|picked|answered|asked|mentioned|thought|think)\b(?:(?!\bbut\b|\bhowever\b)[^.\n])*",
+    re.IGNORECASE,
+)
+_OF_OTHERS = re.compile(
+    r"\b(?:some|others|many)(?: people)? (?:say|think|believe)\b(?:(?!\bbut\b)[^.\n])*", re.IGNORECASE
+)
+_CONDITION = re.compile(
+    r"\b(?:if|unless|whether|in case)\b(?! i had to\b)(?:(?!, so\b|\bso the\b|\btherefore\b)[^.\n])*", re.IGNORECASE
+)
+_INVITATION = re.compile(
+    r"\blet(?:'s| us) (?:look|start|consider|begin|discuss)\b(?:(?!\bbut\b)[^.:\n])*", re.IGNORECASE
+)
+_NEXT_SPEAKER = re.compile(r"\n(?:user|human|student|question|q) ?:", re.IGNORECASE)
+_NEXT_QUESTION = re.compile(r"\n([^\n]{1,400}\?)\n\(?A[.):]")
+
+
+def plain(text: str) -> str:
+    """The text without markup, with every number and symbol in one form; a box becomes a line `Answer: ...`.
+
+    Of a reply that thinks aloud in `<think>` tags only what follows them is left.
+    """
+    text = _single_spaced(text.rpartition("</think>")[2].translate(_CHARACTERS))
+    for _ in range(_LATEX_DEPTH):
+        text = _replaced(text, _LATEX)
+    text = _BOXED.sub(r"\nAnswer: \1\n", _replaced(text, _SYMBOLS))
+    return _single_spaced(_replaced(_replaced(_single_spaced(text), _MARKUP), _NUMBERS))
+
+
+def own_statements(text: str, stem: str) -> str:
+    """A plain text up to a turn or a question other than `stem` that it makes up, without what it does not state itself.
+
+    Questions, conditions, views of others and quotes of the user state nothing.
+    """
+    ends = [match.start() for match in (_NEXT_SPEAKER.search(text), _other_question(text, stem)) if match]
+    text = text[: min(ends, default=len(text))]
+    for pattern in (_QUESTION, _QUOTE, _OF_THE_USER, _OF_OTHERS, _CONDITION, _INVITATION):
+        text = pattern.sub("", text)
+    return _single_spaced(text)
+
+
+def _other_question(text: str, stem: str) -> re.Match[str] | None:
+    asked = plain(stem).casefold()
+    return next((match for match in _NEXT_QUESTION.finditer(text) if asked not in match[1].casefold()), None)
+
+
+def _single_spaced(text: str) -> str:
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
+
+
+def _replaced(text: str, replacements: _Replacements) -> str:
+    for pattern, new in replacements:
+        text = pattern.sub(new, text)
+    return text

@@ -1,0 +1,87 @@
+"""What is added to the results of a run of the host, once it has all questions of all processes together."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from lm_eval.api.metrics import mean, mean_stderr
+
+from lm_eval_plugin.records import read_records
+from lm_eval_plugin.summary import summarize_run
+
+
+@contextmanager
+def quiet_about_absent_scores(tasks: Container[str]) -> Iterator[None]:
+    """Keep the host from warning that not every question has every metric, which is meant here: some do not apply.
+
+    How many questions each metric is taken over stands in the summary.
+    """
+    host = logging.getLogger("lm_eval.evaluator_utils")
+
+    def concerns_others(record: logging.LogRecord) -> bool:
+        uneven = re.match(r"\[(?P<task>[^]]+)\] Metrics were not scored", record.getMessage())
+        return uneven is None or uneven["task"] not in tasks
+
+    host.addFilter(concerns_others)
+    try:
+        yield
+    finally:
+        host.removeFilter(concerns_others)
+
+
+class _Task(Protocol):
+    def gold_letters(self, doc: dict[str, Any]) -> frozenset[str]: ...
+
+
+def add_summary(results: dict[str, Any], tasks: Mapping[str, _Task]) -> None:
+    """Add `gold` to the samples of the tasks with dialogues, and their summary to the results under `chatbench`.
+
+    Args:
+        results: As the host's `evaluate` returns them, with samples.
+        tasks: The tasks with dialogues, by name.
+    """
+    samples = {name: results["samples"][name] for name in tasks}
+    for name, task in tasks.items():
+        for sample in samples[name]:
+            sample["gold"] = sorted(task.gold_letters(sample["doc"]))
+    _settle(results, samples)
+    records = {name: read_records(each, f"task {name}") for name, each in samples.items() if each}
+    groups = {name: _tasks_below(name, results["group_subtasks"]) for name in results["group_subtasks"]}
+    results["chatbench"] = summarize_run(records, groups)
+
+
+def _tasks_below(group: str, children: Mapping[str, list[str]]) -> list[str]:
+    """The tasks of a group and of the groups in it."""
+    return [name for child in children.get(group, []) for name in (_tasks_below(child, children) or [child])]
+
+
+def _settle(results: dict[str, Any], samples: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Give metrics that not every question has the values that they have in one process.
+
+    The host gathers from several processes only what each of them has, so there a question reports None for what does
+    not apply to it; here that is taken out again, and mean and standard error are those of the questions that have one.
+    """
+    for task, logged in samples.items():
+        for name in {metric for sample in logged for metric in sample["metrics"] if sample[metric] is None}:
+            known = [sample[name] for sample in logged if sample.get(name) is not None]
+            _replace(results["results"][task], name, known)
+            for sample in logged:
+                if name in sample and sample[name] is None:
+                    del sample[name]
+                    sample["metrics"] = [metric for metric in sample["metrics"] if metric != name]
+
+
+def _replace(row: dict[str, Any], name: str, known: list[float]) -> None:
+    for key in [key for key in row if key.partition(",")[0] == name]:
+        spread = f"{name}_stderr,{key.partition(',')[2]}"
+        if not known:
+            row.pop(key)
+            row.pop(spread, None)
+            continue
+        row[key] = mean(known)
+        if spread in row:
+            row[spread] = mean_stderr(known) if len(known) > 1 else "N/A"

@@ -1,0 +1,197 @@
+"""What a run amounts to, and how sure one can be of it: what stands under `chatbench` in the host's results JSON.
+
+    {"chatbench": {"version": 1,
+                   "tasks": {"chatbench_demo": {
+                       "questions": 48, "dialogues": 48, "unscored": 0,
+                       "metrics": {"acc": {"value": 0.667, "standard_error": 0.069, "low": 0.525, "high": 0.782, ...}, ...},
+                       "against_static": {"difference": 0.104, "low": -0.06, "high": 0.27, "p_value": 0.36, ...},
+                       "waiting": {"assistant": {"median_s": 0.4, "p95_s": 0.5, "batch": 48, "tokens_per_second": 310.0}, ...},
+                       "user_language": {"messages": 50, "words_per_message": 17.2, "distinct_in_100_words": 58.1}}},
+                   "groups": {...}}}
+
+A value is the mean over questions of the question's mean over its repeats, as the host's table shows it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy.stats import hypergeom
+
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics, values_by_question, words_of
+from lm_eval_plugin.statistics import Estimate, mean_estimate, paired_test, pooled_estimate
+from lm_eval_plugin.transcript import Message, Role, Transcript
+
+VERSION = 1
+"""Version of the summary's form."""
+
+_DRAWN = 100
+
+_OF_QUESTIONS = ("acc_static", "acc_gap", "flip_gain", "flip_loss", "model_error")
+"""Metrics that a question has as a whole, not each of its dialogues."""
+
+
+def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
+    """The summary of one task.
+
+    Args:
+        records: Its questions, at least one.
+    """
+    transcripts = [held for record in records for held in record.transcripts]
+    scored = [held for record in records for held in record.scored]
+    return {
+        "questions": len(records),
+        "dialogues": len(transcripts),
+        "unscored": len(transcripts) - len(scored),
+        "metrics": {name: asdict(estimate) for name, estimate in estimates(records).items()},
+        **_against_static(records),
+        "waiting": {role.value: _waiting(scored, role) for role in Role},
+        "user_language": user_language(_user_messages(scored)),
+    }
+
+
+def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+    """The summary of a group of tasks: every question counts the same, and each task is a stratum.
+
+    Args:
+        tasks: The questions of each task.
+    """
+    parts = [estimates(records) for records in tasks]
+    names = [name for name in HIGHER_IS_BETTER if any(name in part for part in parts)]
+    pooled = {name: pooled_estimate([part[name] for part in parts if name in part]) for name in names}
+    together = [record for records in tasks for record in records]
+    return {
+        "questions": len(together),
+        "metrics": {name: asdict(estimate) for name, estimate in pooled.items()},
+        **_against_static(together),
+    }
+
+
+def estimates(records: Sequence[QuestionRecord]) -> dict[str, Estimate]:
+    """Every metric that can be told, with its standard error and 95 % interval."""
+    found = {}
+    for name in HIGHER_IS_BETTER:
+        scores = [values for values in scores_of(records, name) if values]
+        if scores:
+            found[name] = mean_estimate(scores)
+    return found
+
+
+def scores_of(records: Iterable[QuestionRecord], name: str) -> list[list[float]]:
+    """The scores of a metric, question by question; an empty list for a question without one."""
+    if name not in _OF_QUESTIONS:
+        return values_by_question(records, name)
+    metrics = [question_metrics(record) for record in records]
+    return [[each[name]] if name in each else [] for each in metrics]
+
+
+def compare(
+    first: Sequence[QuestionRecord], second: Sequence[QuestionRecord], where: str, metric: str = "acc"
+) -> dict[str, Any] | None:
+    """The paired test of two runs on the questions that both have: difference = first - second.
+
+    Args:
+        first: The questions of one run.
+        second: Those of the other.
+        where: Names the runs in errors.
+        metric: What is compared.
+
+    Returns:
+        None if no common question has the metric in both runs.
+
+    Raises:
+        ConfigError: The runs have no question in common.
+    """
+    others = {record.question.id: record for record in second}
+    pairs = [(record, others[record.question.id]) for record in first if record.question.id in others]
+    if not pairs:
+        raise ConfigError(f"{where}: the runs have no question in common")
+    one = scores_of([pair[0] for pair in pairs], metric)
+    other = scores_of([pair[1] for pair in pairs], metric)
+    both = [(here, there) for here, there in zip(one, other, strict=True) if here and there]
+    if not both:
+        return None
+    return asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both]))
+
+
+def _against_static(records: Sequence[QuestionRecord]) -> dict[str, Any]:
+    """The paired test of interactive against static accuracy, over the questions that have both."""
+    pairs = list(zip(scores_of(records, "acc"), scores_of(records, "acc_static"), strict=True))
+    both = [(acc, static) for acc, static in pairs if acc and static]
+    if not both:
+        return {}
+    return {"against_static": asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both]))}
+
+
+def _waiting(transcripts: Sequence[Transcript], role: Role) -> dict[str, float] | None:
+    """How long the other side waits for a message of a role, in seconds of wall time; None if nothing was measured.
+
+    A message takes as long as the call that produced it, which answered a whole batch: `batch` is the median of its size.
+    Throughput is the tokens of all messages over the time of all calls, of which each message bears its share.
+    """
+    timed = [
+        (message.seconds, message.batch, message.tokens)
+        for transcript in transcripts
+        for message in transcript.messages
+        if message.role is role and message.seconds is not None and message.batch
+    ]
+    if not timed:
+        return None
+    seconds, batches = [entry[0] for entry in timed], [entry[1] for entry in timed]
+    busy = sum(second / batch for second, batch in zip(seconds, batches, strict=True))
+    counts = [entry[2] for entry in timed if entry[2] is not None]
+    waiting = {
+        "median_s": float(np.median(seconds)),
+        "p95_s": float(np.percentile(seconds, 95)),
+        "batch": float(np.median(batches)),
+    }
+    return {**waiting, "tokens_per_second": sum(counts) / busy} if counts and busy else waiting
+
+
+def _user_messages(transcripts: Iterable[Transcript]) -> list[str]:
+    """What the users said, without the message that holds the answer."""
+    return [message.content for transcript in transcripts for message in _before_answer(transcript)]
+
+
+def _before_answer(transcript: Transcript) -> list[Message]:
+    users = [message for message in transcript.messages if message.role is Role.USER]
+    return users[: sum(message.role is Role.ASSISTANT for message in transcript.messages)]
+
+
+def user_language(messages: Sequence[str]) -> dict[str, float] | None:
+    """Length and vocabulary of messages; None if there are none.
+
+    words_per_message = words / messages; distinct_in_100_words = different words to expect among 100 that are drawn from
+    all, sum over words w of 1 - C(N - n_w, 100) / C(N, 100), so that runs of different size compare; left out below 100.
+
+    Source: the hypergeometric measure of lexical diversity (McCarthy and Jarvis 2007, HD-D), there with 42 words.
+    """
+    counts = Counter(word for message in messages for word in words_of(message))
+    total = counts.total()
+    if not messages:
+        return None
+    length = {"messages": len(messages), "words_per_message": total / len(messages)}
+    if total < _DRAWN:
+        return length
+    absent = hypergeom.pmf(0, total, np.array(list(counts.values())), _DRAWN)
+    return {**length, "distinct_in_100_words": float(len(counts) - absent.sum())}
+
+
+def summarize_run(tasks: Mapping[str, Sequence[QuestionRecord]], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What stands under `chatbench` in the results.
+
+    Args:
+        tasks: The questions of each task with dialogues.
+        groups: The names of the tasks in each group; tasks without dialogues are passed over.
+    """
+    members = {name: [tasks[child] for child in children if child in tasks] for name, children in groups.items()}
+    return {
+        "version": VERSION,
+        "tasks": {name: summarize(records) for name, records in tasks.items()},
+        "groups": {name: summarize_group(parts) for name, parts in members.items() if parts},
+    }
