@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import read_records
 
@@ -28,7 +27,7 @@ def read_run(paths: Iterable[Path]) -> dict[str, list[QuestionRecord]]:
     for task, file in sample_files(paths):
         if task in run:
             raise ConfigError(f"{file}: a second file of the task {task}; name one run at a time")
-        run[task] = read_records(read_samples(file), str(file))
+        run[task] = read_records(json_lines(file), str(file))
     return run
 
 
@@ -63,32 +62,3 @@ def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
 def _task_of(file: Path) -> str:
     match = _NAME.fullmatch(file.name)
     return match["task"] if match else file.stem
-
-
-def read_samples(file: Path) -> list[Mapping[str, Any]]:
-    """The samples of a file.
-
-    Raises:
-        ConfigError: A line is no JSON object, or there is none.
-    """
-    samples = []
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    samples.append(_sample(line, f"{file}, line {number}"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    if not samples:
-        raise ConfigError(f"{file} holds no samples")
-    return samples
-
-
-def _sample(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        sample = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}: no JSON ({error}); the file may have been cut off") from error
-    if not isinstance(sample, dict):
-        raise ConfigError(f"{where}: {str(sample)[:60]!r} is no sample")
-    return sample

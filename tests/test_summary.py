@@ -13,10 +13,11 @@ from test_judge import evaluate
 from lm_eval_plugin.cli import main
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.humans import human_messages
+from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import read_records
 from lm_eval_plugin.run_results import add_summary
-from lm_eval_plugin.runs import read_run, read_samples
+from lm_eval_plugin.runs import read_run
 from lm_eval_plugin.statistics import mean_estimate, paired_test
 from lm_eval_plugin.summary import compare, summarize, summarize_run, user_language
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -195,8 +196,8 @@ def test_conversations_without_turns_are_named(tmp_path, entry, message):
     ("name", "text", "message"),
     [
         ("samples_t_2026-01-01T00-00-00.jsonl", '{"doc_id": 0', "line 1: no JSON"),
-        ("samples_t_2026-01-01T00-00-00.jsonl", "[]", "is no sample"),
-        ("samples_t_2026-01-01T00-00-00.jsonl", "", "holds no samples"),
+        ("samples_t_2026-01-01T00-00-00.jsonl", "[]", "is no JSON object"),
+        ("samples_t_2026-01-01T00-00-00.jsonl", "", "holds nothing"),
         ("samples_t_2026-01-01T00-00-00.jsonl", '{"filter": "none"}', "sample 0: not a sample of a dialogue"),
         ("other.jsonl", "{}", "holds no samples_"),
     ],
@@ -246,7 +247,7 @@ def test_two_processes_give_the_results_of_one(run):
 
 def test_records_of_memory_and_of_files_are_the_same(run, logged):
     (file,) = logged.rglob("samples_*.jsonl")
-    assert read_records(read_samples(file), "file") == read_records(run["samples"]["chatbench_demo"], "memory")
+    assert read_records(json_lines(file), "file") == read_records(run["samples"]["chatbench_demo"], "memory")
 
 
 def test_the_ablation_is_one_table(tmp_path, capsys):

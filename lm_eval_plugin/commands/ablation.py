@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Hold the four runs and print one table."""
-    from lm_eval_plugin.commands.simulate import mapping_of
+    from lm_eval_plugin.commands.shared import mapping_of
     from lm_eval_plugin.summary import estimates
 
     shared = mapping_of(chosen.dialogue)
@@ -63,7 +63,7 @@ def _hold(chosen: argparse.Namespace, dialogue: Mapping[str, Any], name: str) ->
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    from lm_eval_plugin.commands.simulate import load_assistant
+    from lm_eval_plugin.commands.shared import load_assistant
     from lm_eval_plugin.errors import ConfigError
     from lm_eval_plugin.records import read_records
     from lm_eval_plugin.registration import tasks_folder

@@ -7,36 +7,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.commands.question_source import Asked, asked_questions
+from lm_eval_plugin.commands.shared import load_assistant, mapping_of
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.person import printable
 from lm_eval_plugin.question import Question
-from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
-
-    from chatbench_tasks.task import DialogueTask
     from lm_eval_plugin.configuration import DialogueConfig
 
 _INTERRUPTED = 130  # as shells have it
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A question to talk about, and its right letters where they are known; these are shown at the end, to people alone."""
-
-    question: Question
-    right: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +74,7 @@ def run(chosen: argparse.Namespace) -> int:
     """
     _check_options(chosen)
     _check_texts(chosen)
-    asked, config = _asked(chosen, _settings(chosen))
+    asked, config = asked_questions(chosen, _settings(chosen))
     stage = _Stage(chosen, config, [each.question for each in asked])
     return 0 if all(stage.play(each) for each in asked) else _INTERRUPTED
 
@@ -123,7 +111,7 @@ class _Stage:
         system = {} if chosen.system_instruction is None else {"system": chosen.system_instruction}
         self._options: dict[str, Any] = {**system, "chat_template": chosen.chat_template, "seed": chosen.seed}
 
-    def play(self, asked: _Asked) -> bool:
+    def play(self, asked: Asked) -> bool:
         """Hold one conversation; False if it was interrupted, with what was said left on the screen.
 
         Raises:
@@ -183,7 +171,7 @@ class _Stage:
     def _print_question(self, question: Question) -> None:
         self._print((printable(f"question {question.id}\n"), "dim"), (f"{printable(question.text)}\n", ""))
 
-    def _print_end(self, transcript: Transcript, asked: _Asked) -> None:
+    def _print_end(self, transcript: Transcript, asked: Asked) -> None:
         if self._people == ["assistant"] and len(transcript.messages) % 2:
             # The user's last message, to which the person was not asked to reply.
             self._say("user", transcript.messages[-1].content)
@@ -225,18 +213,6 @@ def _encodable(line: str) -> str:
     return line
 
 
-def load_assistant(model: str, arguments: str, batch_size: str | None = None) -> LM:
-    """A model under test, without the bars of its weights; arguments and errors as `model_loading.load_assistant`."""
-    import transformers
-
-    from lm_eval_plugin import model_loading
-    from lm_eval_plugin.registration import register_models
-
-    register_models()
-    transformers.utils.logging.disable_progress_bar()
-    return model_loading.load_assistant(model, arguments, batch_size)
-
-
 def _check_options(chosen: argparse.Namespace) -> None:
     """Refuse what would be ignored."""
     if chosen.task is None and (
@@ -269,127 +245,3 @@ def _settings(chosen: argparse.Namespace) -> dict[str, Any]:
             "--dialogue: each question is talked about once here; repeats is for lm_eval and simulate_many"
         )
     return given if chosen.user is None else {**given, "simulator": name_or_mapping(chosen.user, "--user")}
-
-
-def mapping_of(text: str) -> dict[str, Any]:
-    """A mapping given as JSON on the command line.
-
-    Raises:
-        ConfigError: It is not one.
-    """
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{text!r} is no JSON ({error})") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f'{text!r} is no mapping such as {{"max_turns": 6}}')
-    return value
-
-
-def _asked(chosen: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[_Asked], DialogueConfig]:
-    """The questions, and how to talk about them."""
-    from lm_eval_plugin.simulation import dialogue_config
-
-    if sum(source is not None for source in (chosen.question, chosen.file, chosen.task)) != 1:
-        raise ConfigError(
-            "name one question: QUESTION with --choice, or --file, or --task (see chatbench simulate --help)"
-        )
-    if chosen.choice and chosen.question is None:
-        raise ConfigError("--choice belongs to a QUESTION on the command line")
-    if chosen.task is not None:
-        return _from_task(chosen, settings)
-    config = dialogue_config(settings.pop("simulator", "demo"), settings).model_copy(update={"repeats": 1})
-    if chosen.file is not None:
-        read = [_read(fields, str(chosen.file)) for fields in _rows(chosen.file)]
-        if not read:
-            raise ConfigError(f"{chosen.file} holds no question; give objects with question and choices")
-        return read, config
-    return [_read({"question": chosen.question, "choices": chosen.choice}, "the command line")], config
-
-
-def _read(fields: Mapping[str, Any], where: str) -> _Asked:
-    from lm_eval_plugin.simulation import read_question
-
-    try:
-        question = read_question(fields)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    return _Asked(question, _right(fields.get("answer"), question, where))
-
-
-def _right(answer: object, question: Question, where: str) -> str:
-    """The letter of the right option, or several for options of one text; empty where no answer is given."""
-    letters = question.letters
-    if answer is None:
-        return ""
-    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(letters):
-        return letters[answer]
-    if isinstance(answer, str) and answer in tuple(letters):
-        return answer
-    same = [letter for letter, choice in zip(letters, question.choices, strict=True) if choice == answer]
-    if not same:
-        raise ConfigError(
-            f"{where}: the answer of question {question.id!r} is {answer!r}; give a letter from A to {letters[-1]}, a place "
-            f"from 0 to {len(letters) - 1}, or the text of an option"
-        )
-    return " or ".join(same)
-
-
-def _rows(file: Path) -> Iterator[Mapping[str, Any]]:
-    """The objects of a JSON file (one, or a list of them) or of JSON lines."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file} cannot be read: {error}") from error
-    try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
-        yield from (
-            _row(line, f"{file}, line {number}") for number, line in enumerate(text.splitlines(), 1) if line.strip()
-        )
-        return
-    rows = whole if isinstance(whole, list) else [whole]
-    for number, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise ConfigError(f"{file}, entry {number}: {row!r} is no object with question and choices")
-        yield row
-
-
-def _row(line: str, where: str) -> Mapping[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}: no JSON ({error})") from error
-    if not isinstance(row, Mapping):
-        raise ConfigError(f"{where}: {row!r} is no object with question and choices")
-    return row
-
-
-def _from_task(chosen: argparse.Namespace, settings: Mapping[str, Any]) -> tuple[list[_Asked], DialogueConfig]:
-    from lm_eval_plugin.configuration import merge_blocks, read_dialogue_block
-
-    read_dialogue_block(merge_blocks({}, settings), "chatbench simulate")
-    task = _task(chosen.task, chosen.include_path, settings)
-    docs = list(task.eval_docs)
-    place = random.Random(chosen.seed).randrange(len(docs)) if chosen.doc is None else chosen.doc
-    if not 0 <= place < len(docs):
-        raise ConfigError(f"--doc is {place}; {chosen.task} has questions 0 to {len(docs) - 1}")
-    right = " or ".join(sorted(task.gold_letters(docs[place])))
-    return [_Asked(task.question(docs[place]), right)], task.dialogue.model_copy(update={"repeats": 1})
-
-
-def _task(name: str, include_path: str | None, settings: Mapping[str, Any]) -> DialogueTask:
-    from lm_eval.tasks import TaskManager
-
-    from chatbench_tasks.task import DialogueTask
-    from lm_eval_plugin.registration import tasks_folder
-
-    folders = [str(tasks_folder()), *([include_path] if include_path else [])]
-    # Without the host's own tasks the index is there at once; they are not dialogues.
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"dialogue": dict(settings)})
-    if name not in manager.all_subtasks:
-        raise ConfigError(f"the task {name!r} is not one to talk about{nearest(name, sorted(manager.all_subtasks))}")
-    task = manager.load([name])["tasks"][name]
-    if not isinstance(task, DialogueTask):
-        raise ConfigError(f"the task {name!r} has no dialogue: block and its class")
-    return task
