@@ -80,6 +80,11 @@ _CONCLUSIONS = (
     ),
     rf"\b(?:but|sondern) {_FILL}{_GROUP}(?=[.,;!\n]|$)",
 )
+_RESULTS = (
+    rf"(?:\b(?:i get|we get|gives|giving|makes|equals?|comes out as|comes to|leaves)\b|=){_FILL}{_GROUP}(?! ?[+*/^]| x )",
+)
+"""What comes out of a calculation, an option or not."""
+
 _FIRST = re.compile(rf"\W{{0,8}}?(?P<group>{OPTION})(?!{_AND}{OPTION})(?= ?(?:[^\w ]|because\b|since\b|as\b|$))")
 _LAST = re.compile(rf"\n[^\w\n]{{0,8}}?(?P<group>{OPTION})[^\w{MARKS['A']}-{OTHER}]{{0,20}}\Z")
 _AT_LINE_START = re.compile(rf"\n[^\w\n{MARKS['A']}-{OTHER}]{{0,8}}({OPTION})")
@@ -193,7 +198,12 @@ def _rejections(said: str) -> dict[str, int]:
 
 
 def _only_one_left(said: str, rejected: frozenset[str], question: Question) -> frozenset[str] | None:
-    """The only option that is mentioned and not rejected, else the only one that is not rejected."""
+    """The only option that is mentioned and not rejected, else the only one that is not rejected.
+
+    Where something comes out that is no option, as in `I get 1. 56 less 6`, what is merely mentioned is not the answer.
+    """
+    if any(match["group"] == OTHER for match in _found(_RESULTS, said)):
+        return None
     standing = {LETTER_OF[mark] for mark in re.findall(OPTION, said)} - rejected - given(question)
     if standing:
         return frozenset(standing) if len(standing) == 1 else frozenset()

@@ -353,3 +353,10 @@ def test_named_option_is_the_only_one_of_the_named_options(reply, question):
     letters = named_options(reply, question)
     assert letters == named_options(reply, question)
     assert named_option(reply, question) == (next(iter(letters)) if len(letters) == 1 else None)
+
+
+@pytest.mark.parametrize(
+    "reply", ["I get 1. 7 times 9 is 62, and you take away 56.", "That makes 26 m: twice the sum of 8 and 54."]
+)
+def test_what_a_calculation_mentions_is_no_answer_where_its_result_is_no_option(reply):
+    assert named_option(reply, PRODUCT) is None

@@ -51,6 +51,9 @@ _REASONING = _any_of(
     r"\bi (?:should|must|need to|have to|will) (?:now )?ask the (?:ai|assistant)\b",
     r"\ba person who uses an ai system\b",
 )
+_LISTED = re.compile(r"(?<!\w)[A-Z][).:](?=\s)")
+"""An option's letter as in a list; who lists three of them restates options, also those of another question."""
+
 _SENTENCE = 5
 """Words from which on a sentence that returns word for word is no coincidence."""
 
@@ -84,6 +87,8 @@ def leaks_answer(text: str, question: Question, history: tuple[Message, ...]) ->
     if bare and bare["letter"] in question.letters:
         return True
     own = _unpasted(text, question)
+    if len({mark[0] for mark in _LISTED.findall(own)}) > 2:
+        return False
     if len(_option_mentions(question).findall(own)) > 1:
         own = _option_mentions(question).sub(" ", own)
     stated = final_answer(own, question)

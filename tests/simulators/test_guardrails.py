@@ -319,3 +319,8 @@ def test_swapped_role_beside_the_pasted_question_is_seen():
 @PROPERTY
 def test_any_text_can_be_looked_at(text, reply):
     assert set(seen(text, "What is 7 x 8?", reply)) <= set(Event)
+
+
+def test_options_of_another_question_that_are_listed_are_no_leak():
+    text = "What is the order of the element 4? A) 5 B) 4 C) 2 D) 10"
+    assert not leaks_answer(text, PRODUCT, ())
