@@ -79,6 +79,14 @@ def states(text, letter, *, begun):
     return any(re.search(rf"(?<!\w){letter}(?!\w)", text[head:], re.IGNORECASE) for head in heads)
 
 
+def names_another(text, letter):
+    """Whether a second capital letter of the question follows the accepted one directly, which would make it a choice."""
+    others = "".join(other for other in "BCD" if other != letter)
+    return re.search(
+        rf"(?i:answer)\W*(?::|is)\W*{letter}\W{{1,4}}(?:(?:or|and|versus)\W{{1,4}})?[{others}](?![\w'’])", text
+    )
+
+
 def read(name, text, turns, aim):
     return SCRIPTS[name].read(text, situation(), turns, aim)
 
@@ -95,6 +103,7 @@ def test_ten_thousand_texts_are_read_and_no_letter_is_made_up(texts):
                 assert draft.answer.letter in PRODUCT.letters
                 assert turns or name == "iqa_eval"
                 assert states(text, draft.answer.letter, begun=(name, aim) in BEGUN)
+                assert not names_another(draft.text, draft.answer.letter)
 
 
 @given(ten_texts)
