@@ -1,24 +1,32 @@
-"""Finding and reading what the host has written of a run: its `samples_<task>_<date>.jsonl`."""
+"""Finding and reading what the host has written of a run.
+
+A run is one folder of the host's `--output_path` and one date: `results_<date>.json` says what was run,
+`samples_<task>_<date>.jsonl` holds the questions of each task.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.json_objects import json_lines
+from lm_eval_plugin.json_objects import json_lines, json_objects
 from lm_eval_plugin.metrics import QuestionRecord
-from lm_eval_plugin.records import read_records
+from lm_eval_plugin.records import dialogue_request, read_records
 
-_NAME = re.compile(r"samples_(?P<task>.+)_(?P<date>\d{4}-\d{2}-\d{2}T[\d-]+(?:\.\d+)?)\.jsonl")
+_DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T[\d-]+(?:\.\d+)?)"
+_NAME = re.compile(rf"samples_(?P<task>.+)_{_DATE}\.jsonl")
+_RESULTS = re.compile(rf"results_{_DATE}\.json")
 
 
 def read_run(paths: Iterable[Path]) -> dict[str, list[QuestionRecord]]:
     """The questions of each task of a run.
 
     Args:
-        paths: Sample files, or folders that hold them; of several of one task in a folder the latest counts.
+        paths: Sample files, or folders that hold them; of several runs in a folder the latest counts.
 
     Raises:
         ConfigError: There is no such file, two of them are of one task, or one cannot be read.
@@ -47,10 +55,18 @@ def sample_files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _latest(folder: Path) -> dict[str, Path]:
-    dated = sorted((match["date"], match["task"], file) for file, match in _named(folder.rglob("samples_*.jsonl")))
-    if not dated:
+    """The sample files of the latest run in a folder, by task.
+
+    Raises:
+        ConfigError: There is none, or there are runs of several models, of which one would be mistaken for the other.
+    """
+    named = list(_named(folder.rglob("samples_*.jsonl")))
+    if not named:
         raise ConfigError(f"{folder} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path")
-    return {task: file for _, task, file in dated}
+    if len(places := sorted({str(file.parent) for file, _ in named})) > 1:
+        raise ConfigError(f"{folder} holds runs in several folders; name one of {', '.join(places)}")
+    latest = max(match["date"] for _, match in named)
+    return {match["task"]: file for file, match in named if match["date"] == latest}
 
 
 def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -62,3 +78,100 @@ def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
 def _task_of(file: Path) -> str:
     match = _NAME.fullmatch(file.name)
     return match["task"] if match else file.stem
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """One task of a run.
+
+    Args:
+        records: Its questions.
+        settings: What its numbers depend on beside the model: the simulator's label and the other keys of the dialogue
+            block, the assistant's prompting, the task's version, examples and limit.
+    """
+
+    records: tuple[QuestionRecord, ...]
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run of one model.
+
+    Args:
+        where: Its results file.
+        model: The model under test, as the host names it.
+        date: When it was, as it stands in the names of its files.
+        tasks: Its tasks with dialogues, by name.
+    """
+
+    where: Path
+    model: str
+    date: str
+    tasks: Mapping[str, TaskRun]
+
+
+def load_run(path: Path) -> Run:
+    """A run with its results.
+
+    Args:
+        path: The folder of a run, of whose runs the latest counts, or one `results_*.json`.
+
+    Raises:
+        ConfigError: There is no such run, or a file of it is missing or cannot be read.
+    """
+    if path.is_file() and not (match := _RESULTS.fullmatch(path.name)):
+        raise ConfigError(f"{path} is no results_*.json; name that, or the folder that holds it")
+    files = _of_date(path.parent, match["date"]) if path.is_file() and match else dict(sample_files([path]))
+    some = next(iter(files.values()))
+    date = _NAME.fullmatch(some.name)["date"]  # type: ignore[index]  # files are found by this pattern
+    where = some.with_name(f"results_{date}.json")
+    results = _results(where)
+    tasks = {name: _task_run(name, file, results) for name, file in sorted(files.items())}
+    return Run(where, _model(results, some.parent.name), date, tasks)
+
+
+def _of_date(folder: Path, date: str) -> dict[str, Path]:
+    files = {match["task"]: file for file, match in _named(folder.glob("samples_*.jsonl")) if match["date"] == date}
+    if not files:
+        raise ConfigError(f"{folder} holds no samples_*_{date}.jsonl; run lm_eval with --log_samples")
+    return files
+
+
+def _results(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        raise ConfigError(f"{file} is missing, which says what its samples were made with")
+    results = next(iter(json_objects(file)))
+    if missing := [key for key in ("config", "versions", "n-shot") if not isinstance(results.get(key), dict)]:
+        raise ConfigError(f"{file} lacks {', '.join(missing)}; it is no results file of lm_eval 0.4.13 or later")
+    return results
+
+
+def _model(results: Mapping[str, Any], folder: str) -> str:
+    """The model's name; of a model type without arguments, that of the type."""
+    named = results.get("model_name") if results["config"].get("model_args") else results.get("model_source")
+    return str(named or folder)
+
+
+def _task_run(name: str, file: Path, results: Mapping[str, Any]) -> TaskRun:
+    samples = json_lines(file)
+    records = tuple(read_records(samples, str(file)))
+    request = dialogue_request(samples[0])
+    dialogue = request.dialogue.model_dump(mode="json")
+    settings = {
+        **dialogue,
+        "simulator": records[0].transcripts[0].simulator,
+        "system_instruction": request.system,
+        "chat_template": request.chat_template,
+        "version": results["versions"].get(name),
+        "num_fewshot": results["n-shot"].get(name),
+        "limit": results["config"].get("limit"),
+    }
+    return TaskRun(records, settings)
+
+
+def differing_settings(first: TaskRun, second: TaskRun) -> list[str]:
+    """What keeps two runs of a task from being compared, each as `key: one and other`; empty if nothing does."""
+    keys = sorted({*first.settings, *second.settings})
+    pairs = ((key, first.settings.get(key), second.settings.get(key)) for key in keys)
+    return [f"{key}: {one} and {other}" for key, one, other in pairs if one != other]

@@ -17,7 +17,7 @@ from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import read_records
 from lm_eval_plugin.run_results import add_summary
-from lm_eval_plugin.runs import read_run
+from lm_eval_plugin.runs import differing_settings, load_run, read_run
 from lm_eval_plugin.statistics import mean_estimate, paired_test
 from lm_eval_plugin.summary import compare, summarize, summarize_run, user_language
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -269,3 +269,45 @@ def test_the_ablation_is_one_table(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("neither", "persona", "chain_of_thought", "both"))
     assert max(map(len, shown.splitlines())) <= 80
+
+
+# Runs with their results
+
+
+def test_a_run_knows_its_model_and_what_it_was_made_with(logged):
+    loaded = load_run(logged)
+    assert list(loaded.tasks) == ["chatbench_demo"]
+    task = loaded.tasks["chatbench_demo"]
+    assert len(task.records) == 4
+    assert (task.settings["simulator"], task.settings["repeats"], task.settings["limit"]) == ("scripted", 2, 4)
+    assert load_run(loaded.where) == loaded
+
+
+def test_runs_of_several_models_are_not_mixed(logged, tmp_path):
+    (file,) = logged.rglob("samples_*.jsonl")
+    for model in ("one", "two"):
+        (tmp_path / model).mkdir()
+        (tmp_path / model / file.name).write_text(file.read_text())
+    with pytest.raises(ConfigError, match=r"runs in several folders; name one of .*one, .*two"):
+        read_run([tmp_path])
+
+
+def test_an_earlier_run_of_other_tasks_is_not_mixed_in(logged, tmp_path):
+    (file,) = logged.rglob("samples_*.jsonl")
+    (tmp_path / file.name).write_text(file.read_text())
+    (tmp_path / "samples_other_2020-01-01T00-00-00.jsonl").write_text(file.read_text())
+    assert list(read_run([tmp_path])) == ["chatbench_demo"]
+
+
+def test_a_run_without_its_results_is_an_error(logged, tmp_path):
+    (file,) = logged.rglob("samples_*.jsonl")
+    (tmp_path / file.name).write_text(file.read_text())
+    with pytest.raises(ConfigError, match=r"results_.* is missing"):
+        load_run(tmp_path)
+
+
+def test_settings_that_differ_are_named(logged):
+    task = load_run(logged).tasks["chatbench_demo"]
+    other = replace(task, settings={**task.settings, "simulator": "demo", "max_turns": 3})
+    assert differing_settings(task, task) == []
+    assert differing_settings(task, other) == ["max_turns: 10 and 3", "simulator: scripted and demo"]
