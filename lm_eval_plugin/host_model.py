@@ -30,6 +30,8 @@ from lm_eval_plugin.transcript import StopReason
 
 logger = logging.getLogger(__name__)
 
+_API_STOPS = 4
+
 _PLACEHOLDERS = (LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER")
 
 
@@ -44,7 +46,7 @@ class HostModel:
         name: What to call it in messages.
         temperature: 0 for greedy decoding.
         max_tokens: Longest reply, in tokens of the model.
-        until: Strings that end a reply.
+        until: Strings that end a reply; an API is given the first four.
         gen_kwargs: Whatever else the backend's `generate_until` takes.
         chat_format: How a chat becomes the model's prompt; None for a model that is only given finished texts.
     """
@@ -73,7 +75,7 @@ class HostModel:
         # A simulator may have been trained with its end markers as tokens; in its own prompt they are structure.
         self._special_tokens = special_tokens(lm) - set(until)
         self._gen_kwargs = {
-            "until": [*until, *(chat_format.stops if chat_format else ())] or _end_strings(lm),
+            "until": _stop_strings(lm, [*until, *(chat_format.stops if chat_format else ())]),
             "max_gen_toks": self.max_tokens,
             "do_sample": temperature > 0,
             "temperature": temperature,
@@ -198,9 +200,12 @@ def _without_bars(lm: LM) -> Iterator[None]:
             setattr(api_models, name, bar)
 
 
-def _end_strings(lm: LM) -> list[str]:
-    """Some servers fail on an empty list of stop strings, so an API is given one that no model says."""
-    return ["<|endoftext|>"] if isinstance(lm, TemplateAPI) else []
+def _stop_strings(lm: LM, until: list[str]) -> list[str]:
+    """The strings that end a reply, as many as the backend takes, the first ones first.
+
+    APIs take four; some servers fail on an empty list, so they are given one that no model says.
+    """
+    return until if not isinstance(lm, TemplateAPI) else until[:_API_STOPS] or ["<|endoftext|>"]
 
 
 def _unseeded(lm: LM) -> dict[str, Any]:

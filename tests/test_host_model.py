@@ -7,7 +7,7 @@ import tiny_models
 from lm_eval.api.model import LM
 from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.openai_completions import LocalChatCompletion
+from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
 from lm_eval_plugin.chat_format import PlainFormat, TemplateFormat
 from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
@@ -278,3 +278,9 @@ def test_nothing_of_a_round_goes_into_the_hosts_response_cache(plain_lm):
         participant(plain_lm, PlainFormat(plain_lm)).reply([ask("hi")])
     assert kept == []
     assert plain_lm.cache_hook is hook
+
+
+@pytest.mark.parametrize(("until", "sent"), [([], ["<|endoftext|>"]), (list("abcdef"), list("abcd")), (["a"], ["a"])])
+def test_an_api_is_given_one_to_four_stop_strings(until, sent):
+    lm = LocalCompletionsAPI(base_url="http://127.0.0.1:9/v1/completions", model="any", tokenizer_backend=None)
+    assert HostModel(lm, name="m", temperature=0.0, max_tokens=4, until=until)._gen_kwargs["until"] == sent
