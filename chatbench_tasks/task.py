@@ -20,7 +20,6 @@ import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
-from lm_eval_plugin.named_options import named_option
 
 from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
@@ -30,6 +29,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
+from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
 from lm_eval_plugin.transcript import StopReason, Transcript
