@@ -14,6 +14,9 @@ from lm_eval_plugin.errors import ChatbenchError
 COMMANDS: Mapping[str, str] = {
     "simulate": "hold a conversation about a question and show it turn by turn",
     "score": "compute the numbers of a run again from its samples, with intervals and paired tests",
+    "leaderboard": "rank the models of many runs, with intervals and marks where they cannot be told apart",
+    "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
+    "export": "write the dialogues of runs as one table, in parquet or JSON lines",
     "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",
     "doctor": "check what works here and which simulators would load",
     "path": "print where a part of the installation is, for use in other commands",

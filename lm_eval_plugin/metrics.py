@@ -7,8 +7,9 @@ does. A dialogue that ended by a model error says nothing about user or assistan
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -91,8 +92,12 @@ def user_turns(transcript: Transcript) -> float:
 
 def supported(transcript: Transcript, question: Question) -> list[str]:
     """The option that each reply of the assistant supports, in turn; replies that support none or several are left out."""
-    named = (named_option(message.content, question) for message in _said_by(transcript, Role.ASSISTANT))
+    named = (_named(message.content, question) for message in _said_by(transcript, Role.ASSISTANT))
     return [letter for letter in named if letter is not None]
+
+
+# Several measures ask the same of a dialogue, and reading a long reply takes milliseconds.
+_named = functools.lru_cache(maxsize=256)(named_option)
 
 
 def recovered(transcript: Transcript, record: QuestionRecord) -> float | None:
@@ -165,17 +170,30 @@ def question_metrics(record: QuestionRecord) -> dict[str, float]:
         `user_turns`, `user_words_first` and the tokens from 0 up; `coherence` and `satisfaction` from 1 to 5. With
         acc_static S and acc A, flip_gain = A (1 - S), flip_loss = (1 - A) S, so acc_gap = flip_gain - flip_loss.
     """
-    counted = record.scored
-    metrics = {"model_error": 1 - len(counted) / len(record.transcripts)}
-    for name, measure in _MEASURES.items():
-        values = [value for value in (measure(held, record) for held in counted) if value is not None]
-        if values:
-            metrics[name] = fmean(values)
-    if record.acc_static is not None:
-        metrics["acc_static"] = record.acc_static
-        if counted:
-            metrics |= _against_static(metrics["acc"], record.acc_static)
+    metrics = {name: fmean(values) for name, values in question_scores(record).items()}
     return {name: metrics[name] for name in HIGHER_IS_BETTER if name in metrics}
+
+
+def question_scores(record: QuestionRecord, wanted: str | None = None) -> dict[str, list[float]]:
+    """The scores of one question by metric: one for each dialogue to which it applies, or one for the question as a whole.
+
+    Args:
+        record: The question.
+        wanted: The metric that is asked for, which spares taking the others; None for all.
+    """
+    counted = record.scored
+    measures = {name: _MEASURES[name] for name in _MEASURES if wanted in {None, name} or name == "acc"}
+    scores = {"model_error": [1 - len(counted) / len(record.transcripts)]}
+    for held in counted:
+        for name, measure in measures.items():
+            if (value := measure(held, record)) is not None:
+                scores.setdefault(name, []).append(value)
+    if record.acc_static is not None:
+        scores["acc_static"] = [record.acc_static]
+        if counted:
+            against = _against_static(fmean(scores["acc"]), record.acc_static)
+            scores |= {name: [value] for name, value in against.items()}
+    return scores
 
 
 def _against_static(acc: float, static: float) -> dict[str, float]:
@@ -210,13 +228,6 @@ _MEASURES: Mapping[str, Measure] = {
     **{f"event_{which.value}": _share_with(which) for which in Event},
 }
 """How each measure is taken of one dialogue."""
-
-
-def values_by_question(records: Iterable[QuestionRecord], name: str) -> list[list[float]]:
-    """The scores of one measure, question by question and dialogue by dialogue; what has no score is left out."""
-    measure = _MEASURES[name]
-    scores = [[measure(held, record) for held in record.scored] for record in records]
-    return [[value for value in question if value is not None] for question in scores]
 
 
 def _said_by(transcript: Transcript, role: Role) -> Sequence[Message]:

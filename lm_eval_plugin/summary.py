@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics, values_by_question, words_of
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, accuracy, question_scores, words_of
 from lm_eval_plugin.statistics import Estimate, mean_estimate, paired_test, pooled_estimate
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
@@ -31,9 +31,6 @@ VERSION = 1
 """Version of the summary's form."""
 
 _DRAWN = 100
-
-_OF_QUESTIONS = ("acc_static", "acc_gap", "flip_gain", "flip_loss", "model_error")
-"""Metrics that a question has as a whole, not each of its dialogues."""
 
 
 def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
@@ -74,20 +71,14 @@ def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
 
 def estimates(records: Sequence[QuestionRecord]) -> dict[str, Estimate]:
     """Every metric that can be told, with its standard error and 95 % interval."""
-    found = {}
-    for name in HIGHER_IS_BETTER:
-        scores = [values for values in scores_of(records, name) if values]
-        if scores:
-            found[name] = mean_estimate(scores)
-    return found
+    scored = [question_scores(record) for record in records]
+    scores = {name: [each[name] for each in scored if name in each] for name in HIGHER_IS_BETTER}
+    return {name: mean_estimate(values) for name, values in scores.items() if values}
 
 
 def scores_of(records: Iterable[QuestionRecord], name: str) -> list[list[float]]:
     """The scores of a metric, question by question; an empty list for a question without one."""
-    if name not in _OF_QUESTIONS:
-        return values_by_question(records, name)
-    metrics = [question_metrics(record) for record in records]
-    return [[each[name]] if name in each else [] for each in metrics]
+    return [question_scores(record, name).get(name, []) for record in records]
 
 
 def compare(
@@ -121,8 +112,8 @@ def compare(
 
 def _against_static(records: Sequence[QuestionRecord]) -> dict[str, Any]:
     """The paired test of interactive against static accuracy, over the questions that have both."""
-    pairs = list(zip(scores_of(records, "acc"), scores_of(records, "acc_static"), strict=True))
-    both = [(acc, static) for acc, static in pairs if acc and static]
+    pairs = [([accuracy(held, record.gold) for held in record.scored], record.acc_static) for record in records]
+    both = [(acc, [static]) for acc, static in pairs if acc and static is not None]
     if not both:
         return {}
     return {"against_static": asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both]))}

@@ -1,0 +1,203 @@
+"""`chatbench gate`: stop a checkpoint that got worse, with an exit code for continuous integration.
+
+Exit codes: 0 the candidate passes, 1 it fails, 2 the gate cannot be asked (the reason stands on the standard error), and
+what `--cannot-tell` says, 0 if nothing, if there are too few questions to tell. That default is 0 because nothing then
+speaks against the candidate; JUnit shows such a check as skipped, so it is seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+if TYPE_CHECKING:
+    from lm_eval_plugin.gate import Check, GateResult
+
+_COLUMNS = (
+    "metric",
+    "task",
+    "baseline",
+    "candidate",
+    "drop",
+    "interval",
+    "corrected p",
+    "detectable",
+    "fails at",
+    "verdict",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument(
+        "--baseline", required=True, type=Path, metavar="RUN", help="the folder of the run to hold against"
+    )
+    parser.add_argument("--candidate", required=True, type=Path, metavar="RUN", help="the folder of the run to check")
+    parser.add_argument("--metric", nargs="+", default=["acc"], help="what must not get worse (default: acc)")
+    parser.add_argument("--max-drop", type=float, default=0.02, help="tolerated, in the metric's units (default: 0.02)")
+    parser.add_argument(
+        "--alpha", type=float, default=0.05, help="how often a candidate at that limit may fail (default: 0.05)"
+    )
+    parser.add_argument(
+        "--cannot-tell",
+        type=int,
+        choices=(0, 1, 2),
+        default=0,
+        help="exit code if too few questions decide (default: 0)",
+    )
+    parser.add_argument(
+        "--max-unscored", type=float, default=0.05, help="share of dialogues that may lack a score (default: 0.05)"
+    )
+    parser.add_argument(
+        "--allow-differences", action="store_true", help="compare runs although simulator or settings differ"
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write a JUnit XML report")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a comment for a pull request")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the checks and say by the exit code what they amount to."""
+    from lm_eval_plugin.gate import Limits, Verdict, gate
+    from lm_eval_plugin.runs import load_run
+
+    result = gate(
+        load_run(chosen.baseline),
+        load_run(chosen.candidate),
+        chosen.metric,
+        Limits(chosen.max_drop, chosen.alpha, chosen.max_unscored),
+        allow_differences=chosen.allow_differences,
+    )
+    _write(chosen.junit, junit, result)
+    _write(chosen.markdown, markdown, result)
+    if chosen.json:
+        print(json.dumps(as_json(result), indent=2))
+    else:
+        _print(result)
+    codes: dict[Verdict, int] = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.CANNOT_TELL: chosen.cannot_tell}
+    return codes[result.verdict]
+
+
+def as_json(result: GateResult) -> dict[str, Any]:
+    """Everything that the gate found."""
+    checks = [{**asdict(check), "verdict": check.verdict.value} for check in result.checks]
+    return {"version": 1, "verdict": result.verdict.value, **asdict(result), "checks": checks}
+
+
+def junit(result: GateResult) -> str:
+    """JUnit XML: a test case a check, failed if it fails and skipped if it cannot tell."""
+    from lm_eval_plugin.gate import Verdict
+
+    element = {Verdict.FAIL: "failure", Verdict.CANNOT_TELL: "skipped"}
+    counts = {which: sum(check.verdict is which for check in result.checks) for which in Verdict}
+    suite = ET.Element(
+        "testsuite",
+        name="chatbench gate",
+        tests=str(len(result.checks)),
+        failures=str(counts[Verdict.FAIL]),
+        errors="0",
+        skipped=str(counts[Verdict.CANNOT_TELL]),
+    )
+    for check in result.checks:
+        case = ET.SubElement(suite, "testcase", classname=_visible(check.task), name=_visible(check.metric))
+        if check.verdict in element:
+            ET.SubElement(case, element[check.verdict], message=check.verdict.value).text = _visible(_sentence(check))
+        else:
+            ET.SubElement(case, "system-out").text = _visible(_sentence(check))
+    ET.SubElement(suite, "system-out").text = "\n".join(map(_visible, _heading(result)))
+    ET.indent(suite)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
+
+
+def markdown(result: GateResult) -> str:
+    """A heading, a table and what was allowed to differ, for a comment on a pull request."""
+    first, *rest = _heading(result)
+    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *(map(_escaped, _cells(check)) for check in result.checks)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n\n".join([f"### {_escaped(first)}", *map(_escaped, rest), table]) + "\n"
+
+
+def _write(file: Path | None, rendered: Any, result: GateResult) -> None:
+    from lm_eval_plugin.errors import ConfigError
+
+    if file is None:
+        return
+    try:
+        file.write_text(rendered(result), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _print(result: GateResult) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for line in (*_heading(result), *map(_sentence, result.checks)):
+        console.print(Text(_visible(line)))
+
+
+def _heading(result: GateResult) -> Iterator[str]:
+    limits = result.limits
+    yield f"chatbench gate: {result.verdict.value}"
+    yield (
+        f"{result.candidate} against {result.baseline}: fails on evidence (alpha {limits.alpha:g}) of a drop above "
+        f"{limits.max_drop:g}, cannot tell if only larger ones can be detected; intervals are of {1 - 2 * limits.alpha:.0%}"
+    )
+    for difference in result.differences:
+        yield f"Allowed although not comparable: {difference}"
+
+
+def _sentence(check: Check) -> str:
+    side = f"{check.metric}, {check.task}: {check.verdict.value}. {check.baseline:.4f} to {check.candidate:.4f}"
+    unscored = f", {check.unscored:.1%} not scored" if check.unscored else ""
+    size = f"{check.questions} questions, {check.pairs} pairs{unscored}"
+    if check.detectable is None or check.fails_at is None:
+        return f"{side}, drop {check.drop:+.4f}; {size}: one question says nothing about the spread"
+    return (
+        f"{side}, drop {check.drop:+.4f} ({_interval(check)}), p {_share(check.p_value)}, corrected "
+        f"{_share(check.corrected)}; {size} tell a drop of {check.detectable:.4f} from none and fail one of "
+        f"{check.fails_at:.4f}, each with 80 % power"
+    )
+
+
+def _cells(check: Check) -> list[str]:
+    return [
+        check.metric,
+        check.task,
+        *(f"{value:.4f}" for value in (check.baseline, check.candidate)),
+        f"{check.drop:+.4f}",
+        _interval(check),
+        _share(check.corrected),
+        *(_number(value) for value in (check.detectable, check.fails_at)),
+        check.verdict.value,
+    ]
+
+
+def _interval(check: Check) -> str:
+    return "unknown" if check.low is None or check.high is None else f"{check.low:+.4f} to {check.high:+.4f}"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4f}"
+
+
+def _share(p_value: float | None) -> str:
+    return "below 0.0001" if p_value is not None and p_value < 1e-4 else _number(p_value)
+
+
+def _visible(text: str) -> str:
+    """The text with control characters, marks of direction and halves of characters as escapes; XML allows none of them."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _escaped(text: str) -> str:
+    """The text as Markdown shows it: no markup, no table cell, no mention of a person or an issue."""
+    marked = re.sub(r"([\\`*_{}\[\]()<>|~!&])", r"\\\1", _visible(text))
+    return re.sub(r"([@#])", "\\1\N{ZERO WIDTH SPACE}", marked)

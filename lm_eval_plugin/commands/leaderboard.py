@@ -1,0 +1,241 @@
+"""`chatbench leaderboard`: models by interactive and static accuracy, each simulator for itself."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lm_eval_plugin.leaderboard import Ranking, Standing
+    from lm_eval_plugin.runs import Run
+
+VERSION = 1
+"""Version of the JSON form."""
+
+WIDTH = 100
+"""Columns of a table that is written to a file."""
+
+_LONGEST = 120  # of a name in a table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder that lm_eval wrote a run to")
+    parser.add_argument("--sort", default="acc", metavar="METRIC", help="the metric to rank by, best first (acc)")
+    parser.add_argument("--format", choices=tuple(_WRITERS), default="table", help="how to write it (table)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write to this file")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the rankings; 1 if a run could not be read and the others are ranked without it."""
+    from lm_eval_plugin.leaderboard import entries_of, rank, shown_metrics
+
+    shown = shown_metrics(chosen.sort)
+    failures: list[str] = []
+    entries = [entry for read in readable_runs(chosen.runs, failures) for entry in entries_of(read, chosen.sort)]
+    rankings = rank(entries, chosen.sort)
+    text = _WRITERS[chosen.format](rankings, shown, chosen)
+    if chosen.format == "csv":
+        for warning in (warning for each in rankings for warning in each.warnings):
+            print(f"chatbench: not comparable: {visible(warning)}", file=sys.stderr)
+    _write(text, chosen.output)
+    return 1 if failures else 0
+
+
+def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
+    """The runs that can be read, one at a time; why another cannot is said on the standard error.
+
+    Args:
+        paths: Where they are; a place that is named twice counts once.
+        failures: Receives what is said of the runs that cannot be read.
+
+    Raises:
+        ConfigError: None can be read.
+    """
+    from lm_eval_plugin.errors import ConfigError
+    from lm_eval_plugin.runs import load_run
+
+    places = {path.resolve(): path for path in reversed(paths)}
+    for path in reversed(places.values()):
+        try:
+            read = load_run(path)
+        except ConfigError as error:
+            failures.append(str(error))
+            print(f"chatbench: {visible(str(error))}", file=sys.stderr)
+            continue
+        yield read
+    if len(failures) == len(places):
+        raise ConfigError("none of the runs can be read; give folders that lm_eval wrote with --log_samples")
+
+
+def visible(text: str) -> str:
+    """A text on one line, in which nothing acts on a terminal and everything can be encoded."""
+    from lm_eval_plugin.person import printable
+
+    return " ".join(printable(text.encode(errors="backslashreplace").decode()).split())
+
+
+def _write(text: str, output: Path | None) -> None:
+    from lm_eval_plugin.errors import ConfigError
+
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error}") from error
+
+
+def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+    from rich.console import Console
+    from rich.text import Text
+
+    to_terminal = chosen.output is None
+    console = Console(highlight=False) if to_terminal else Console(file=io.StringIO(), width=WIDTH)
+    with console.capture() as captured:
+        for ranking in rankings:
+            console.print(_rich_table(ranking, shown, chosen.sort))
+            for line in _notes(ranking):
+                console.print(Text(line))
+            console.print()
+    return captured.get()
+
+
+def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(f"simulator: {_short(ranking.simulator)}"), title_justify="left", box=None)
+    table.add_column("#")
+    table.add_column("model", overflow="fold", min_width=12)
+    for heading in (*shown, "over"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for standing in ranking.standings:
+        place, *cells = _cells(standing, shown, metric, " #{}", "\n")
+        # Under the name and not in a column, which a narrow terminal would squeeze out.
+        name = "\n".join([_short(standing.name), *(remark for remark in _remarks(standing) if remark)])
+        table.add_row(*(Text(cell) for cell in [place, name, *cells]))
+    return table
+
+
+def _markdown(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+    blocks = []
+    for ranking in rankings:
+        headings = ["#", "model", *(_escaped(name) for name in shown), "over", "against the one above", "not scored"]
+        rows = [headings, ["---"] * len(headings)]
+        for standing in ranking.standings:
+            place, *cells = _cells(standing, shown, chosen.sort, " (rank {})", "<br>")
+            rows.append([place, _escaped(_short(standing.name)), *cells, *_remarks(standing)])
+        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        notes = "\n".join(f"- {_escaped(line)}" for line in _notes(ranking))
+        blocks.append(f"### Simulator: {_escaped(_short(ranking.simulator))}\n\n{table}\n\n{notes}\n")
+    return "\n".join(blocks)
+
+
+def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+    rows = [_flat(ranking, standing, shown, chosen.sort) for ranking in rankings for standing in ranking.standings]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+    return file.getvalue()
+
+
+def _json(rankings: Iterable[Ranking], _: Sequence[str], chosen: argparse.Namespace) -> str:
+    found = {"version": VERSION, "sort": chosen.sort, "rankings": [asdict(ranking) for ranking in rankings]}
+    return json.dumps(found, indent=2) + "\n"
+
+
+_WRITERS: Mapping[str, Callable[..., str]] = {
+    "table": _table,
+    "markdown": _markdown,
+    "csv": _csv,
+    "json": _json,
+}
+
+
+def _cells(standing: Standing, shown: Sequence[str], metric: str, place: str, line_end: str) -> list[str]:
+    """What stands in a line beside the name: place, each metric with interval and rank, how many questions."""
+    cells = [str(standing.ranks.get(metric, "-"))]
+    for name in shown:
+        estimate = standing.estimates.get(name)
+        if estimate is None:
+            cells.append("-")
+            continue
+        ranked = place.format(standing.ranks[name]) if name in standing.ranks else ""
+        interval = "" if estimate.low is None else f"{line_end}{estimate.low:.3f}..{estimate.high:.3f}"
+        cells.append(f"{estimate.value:.3f}{ranked}{interval}")
+    return [*cells, str(standing.questions)]
+
+
+def _remarks(standing: Standing) -> tuple[str, str]:
+    """How it stands against the one above, and what of it is not scored; empty where there is nothing to say."""
+    unscored = f"{standing.unscored} of {standing.dialogues} dialogues not scored" if standing.unscored else ""
+    if standing.above is None:
+        return "", unscored
+    test = standing.above.test
+    evidence = "" if test is None else f" (p = {test.p_value:.4f} over {test.questions})"
+    return f"{_MARKS[standing.above.outcome.name]}{evidence}", unscored
+
+
+_MARKS = {
+    "WORSE": "worse than the one above",
+    "NOT_DISTINGUISHABLE": "not distinguishable from the one above",
+    "BETTER": "better than the one above on their common questions",
+    "NO_COMMON_QUESTIONS": "no common questions with the one above",
+}
+"""What is said of an outcome."""
+
+
+def _notes(ranking: Ranking) -> list[str]:
+    return [f"not comparable: {visible(warning)}" for warning in ranking.warnings]
+
+
+def _flat(ranking: Ranking, standing: Standing, shown: Sequence[str], metric: str) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "simulator": ranking.simulator,
+        "rank": standing.ranks.get(metric),
+        "model": standing.model,
+        "date": standing.date,
+        "folder": standing.folder,
+        "questions": standing.questions,
+        "dialogues": standing.dialogues,
+        "unscored": standing.unscored,
+    }
+    for name in shown:
+        estimate = standing.estimates.get(name)
+        parts = ("value", "standard_error", "low", "high", "questions")
+        row |= {f"{name}_{part}".removesuffix("_value"): estimate and getattr(estimate, part) for part in parts}
+        if name in {"acc", "acc_static"}:
+            row[f"{name}_rank"] = standing.ranks.get(name)
+    test = standing.above and standing.above.test
+    row["against_above"] = standing.above and standing.above.outcome.value
+    return row | {f"above_{part}": test and getattr(test, part) for part in ("difference", "p_value", "questions")}
+
+
+def _harmless(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula; a number stays one."""
+    if not isinstance(value, str):
+        return value
+    text = visible(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _short(name: str) -> str:
+    text = visible(name)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _escaped(text: str) -> str:
+    """A text that Markdown shows as it is: its signs as character references, which never make up structure."""
+    signs = re.compile(r"[!-'*+:-@\[-`{-~]|(?<=www)\.", re.IGNORECASE)
+    return signs.sub(lambda sign: f"&#{ord(sign[0])};", text)
