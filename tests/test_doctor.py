@@ -14,7 +14,8 @@ import tiny_models
 from rich.console import Console
 
 from lm_eval_plugin.demo import SIMULATOR_ADAPTER, SIMULATOR_BASE
-from lm_eval_plugin.doctor import Check, Diagnosis, Status, as_json_text, diagnose, doctor, render
+from lm_eval_plugin.doctor import diagnose, doctor
+from lm_eval_plugin.doctor.diagnosis import Check, Diagnosis, Status, as_json_text, render
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.simulator_config import read_simulator
 from lm_eval_plugin.simulators.presets import PRESETS

@@ -1,112 +1,32 @@
-"""What this machine can run: the checks behind `chatbench doctor`, none of which holds a dialogue or loads weights.
-
-A fault of the environment is a `Check`, never an exception. The hub is asked only if it answers within seconds.
-"""
+"""The checks of one simulator: its backend, its weights, and whether they fit here."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
-import logging
 import os
-import platform
-import shutil
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from enum import Enum
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, get_session, get_token, try_to_load_from_cache
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
+from lm_eval_plugin.doctor.diagnosis import Check, Status, short
+from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
-from lm_eval_plugin.memory import (
-    PUBLISHED,
-    Footprint,
-    default_device,
-    free_memory,
-    gigabytes,
-    place,
-)
+from lm_eval_plugin.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
 from lm_eval_plugin.revisions import revision_of
-from lm_eval_plugin.simulator_config import SimulatorConfig, masked, name_or_mapping, read_simulator
-from lm_eval_plugin.simulators.presets import MODEL_POLICIES, PRESETS
-
-PACKAGES = (
-    "chatbench-lm-eval",
-    "lm_eval",
-    "torch",
-    "transformers",
-    "peft",
-    "bitsandbytes",
-    "accelerate",
-    "datasets",
-)
-"""The distributions that a run depends on."""
-
-HUB_TIMEOUT_S = 5.0
-
-_ROOM_FOR_CACHES = 1_000_000_000
+from lm_eval_plugin.simulator_config import SimulatorConfig, masked
+from lm_eval_plugin.simulators.presets import MODEL_POLICIES
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
-class Status(str, Enum):
-    """How a check came out; only a problem keeps a simulator from loading."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
 @dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at.
-
-    Args:
-        name: What it is.
-        status: How it came out.
-        text: What was found.
-        advice: What to do about it; empty if nothing is to be done.
-    """
-
-    name: str
-    status: Status
-    text: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """What was found.
-
-    Args:
-        fundamentals: The checks of the machine and the installation.
-        simulators: The checks of each simulator, by what it was asked for with.
-    """
-
-    fundamentals: tuple[Check, ...]
-    simulators: Mapping[str, tuple[Check, ...]]
-
-    @property
-    def sound(self) -> bool:
-        """Whether the machine and the installation have no problem."""
-        return not _has_problem(self.fundamentals)
-
-    def loads(self, asked: str) -> bool:
-        """Whether a simulator would load here."""
-        return not _has_problem(self.simulators[asked])
-
-
-@dataclass(frozen=True, slots=True)
-class _Machine:
+class Machine:
     """What the checks of simulators need to know of the machine.
 
     Args:
@@ -120,228 +40,8 @@ class _Machine:
     quantizes: Mapping[str, str]
 
 
-def doctor(simulators: Sequence[str], *, as_json: bool) -> int:
-    """Print what this machine can run.
-
-    Args:
-        simulators: Names of presets, or JSON mappings as the key `simulator` of a `dialogue` block takes them; all
-            presets if there is none.
-        as_json: Whether to print JSON in place of tables.
-
-    Returns:
-        The exit code: 0 if each simulator that was asked for would load, or, if none was, the installation is sound.
-
-    Raises:
-        ConfigError: A simulator that is not known.
-    """
-    asked = dict(map(_read_simulator, simulators))
-    diagnosis = diagnose(asked or None)
-    if as_json:
-        sys.stdout.write(as_json_text(diagnosis) + "\n")
-    else:
-        render(diagnosis, Console())
-    fine = all(map(diagnosis.loads, asked)) if asked else diagnosis.sound
-    return 0 if fine else 1
-
-
-def _read_simulator(asked: str) -> tuple[str, SimulatorConfig]:
-    """What was asked for, to be shown, and what it means; two mappings can have one label."""
-    where = "chatbench doctor"
-    given = name_or_mapping(asked, where)
-    shown = asked if masked(given) == given else json.dumps(masked(given))
-    return shown, read_simulator(given, where)
-
-
-def diagnose(simulators: Mapping[str, SimulatorConfig] | None = None) -> Diagnosis:
-    """Look at the machine, the installation and the simulators.
-
-    Args:
-        simulators: The simulators to look at, by what they are to be called; None for all presets.
-    """
-    if simulators is None:
-        simulators = {name: read_simulator(name, "chatbench doctor") for name in PRESETS}
-    hub_fault, gpus = _hub_fault(), _gpus()
-    quantizes = {device: _bitsandbytes_fault(device) for device in ("cpu", *gpus)}
-    machine = _Machine(hub_fault, default_device() if gpus else "cpu", quantizes)
-    fundamentals = (
-        *_check_versions(),
-        _check_watcher(),
-        *_check_gpus(),
-        Check("main memory", Status.OK, f"{gigabytes(free_memory('cpu'))} free"),
-        *(_check_bitsandbytes(name, fault) for name, fault in quantizes.items()),
-        _check_hub(hub_fault),
-        _check_disk(),
-    )
-    return Diagnosis(fundamentals, {asked: _check_simulator(config, machine) for asked, config in simulators.items()})
-
-
-def render(diagnosis: Diagnosis, console: Console) -> None:
-    """Print a diagnosis as tables; what was read from elsewhere is printed as it is, without markup."""
-    _print_table(console, "This machine", diagnosis.fundamentals)
-    for asked, checks in diagnosis.simulators.items():
-        _print_table(console, f"Simulator {asked}: {'would load' if diagnosis.loads(asked) else 'cannot run'}", checks)
-
-
-def as_json_text(diagnosis: Diagnosis) -> str:
-    """A diagnosis as one JSON object."""
-    return json.dumps(
-        {
-            "sound": diagnosis.sound,
-            "checks": [asdict(check) for check in diagnosis.fundamentals],
-            "simulators": {
-                asked: {"loads": diagnosis.loads(asked), "checks": [asdict(check) for check in checks]}
-                for asked, checks in diagnosis.simulators.items()
-            },
-        },
-        indent=2,
-    )
-
-
-_STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold red"}
-
-
-def _print_table(console: Console, title: str, checks: Iterable[Check]) -> None:
-    table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
-    for check in checks:
-        text = Text(check.text)
-        if check.advice:
-            text.append(f"\n-> {check.advice}", style="bold")
-        table.add_row(Text(check.status.value, style=_STYLES[check.status]), Text(check.name), text)
-    console.print(table)
-    console.print()
-
-
-def _has_problem(checks: Iterable[Check]) -> bool:
-    return any(check.status is Status.PROBLEM for check in checks)
-
-
-def _check_versions() -> list[Check]:
-    python = Check("python", Status.OK, f"{platform.python_version()} on {platform.platform()}")
-    return [python, *map(_check_version, PACKAGES)]
-
-
-def _check_version(package: str) -> Check:
-    try:
-        return Check(package, Status.OK, importlib.metadata.version(package))
-    except importlib.metadata.PackageNotFoundError:
-        return Check(package, Status.PROBLEM, "is not installed", f"pip install {package}")
-
-
-def _check_watcher() -> Check:
-    """Whether the host gets our tasks: the watcher waits for its task manager, or has already met it."""
-    name, by_hand = "tasks", 'add --include_path "$(chatbench path tasks)" to lm_eval'
-    if os.environ.get("CHATBENCH_AUTOLOAD") == "0":
-        return Check(name, Status.WARNING, "CHATBENCH_AUTOLOAD=0 keeps them from the host", f"Unset it, or {by_hand}.")
-    manager = sys.modules.get("lm_eval.tasks.manager")
-    index = getattr(manager, "TaskIndex", None)
-    waits = any(type(finder).__name__ == "ChatbenchWatcher" for finder in sys.meta_path)
-    if waits or getattr(index, "__module__", "").startswith("lm_eval_plugin"):
-        return Check(name, Status.OK, "the host gets them by itself")
-    return Check(
-        name, Status.WARNING, "the start-up watcher is not active", f"Install chatbench-lm-eval again, or {by_hand}."
-    )
-
-
-def _gpus() -> list[str]:
-    try:
-        import torch
-    except (ImportError, OSError):
-        # Its absence is a check of its own.
-        return []
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-
-
-def _check_gpus() -> list[Check]:
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        return [Check("GPU", Status.PROBLEM, f"PyTorch cannot be imported: {_short(error)}", "Install torch again.")]
-    if not (names := _gpus()):
-        return [Check("GPU", Status.OK, f"none that PyTorch {torch.__version__} can use; models run on the CPU")]
-    return [_check_gpu(name) for name in names]
-
-
-def _check_gpu(name: str) -> Check:
-    import torch
-
-    try:
-        free, total = torch.cuda.mem_get_info(name)
-        kind, (major, minor) = torch.cuda.get_device_name(name), torch.cuda.get_device_capability(name)
-    except RuntimeError as error:
-        return Check(name, Status.PROBLEM, _short(error), "See what nvidia-smi says, or hide it: CUDA_VISIBLE_DEVICES.")
-    text = f"{kind}, {gigabytes(free)} of {gigabytes(total)} free, compute capability {major}.{minor}"
-    return Check(name, Status.OK, text)
-
-
-def _bitsandbytes_fault(device: str) -> str:
-    """Why bitsandbytes does not work on a device; empty if it does."""
-    # It warns of kernels that it can do without.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    try:
-        import torch
-        from bitsandbytes.nn import Linear4bit, Linear8bitLt
-
-        layers = (
-            Linear8bitLt(64, 64, bias=False, has_fp16_weights=False, threshold=6.0),
-            Linear4bit(64, 64, bias=False, quant_type="nf4", compute_dtype=torch.float32),
-        )
-        with torch.no_grad():
-            for layer in layers:
-                if not torch.isfinite(layer.to(device)(torch.ones(2, 64, device=device))).all():
-                    return f"{type(layer).__name__} computes values that are not finite"
-    # Whatever it raises, from a missing library to a kernel for another GPU, is what was to be found out.
-    except Exception as error:  # noqa: BLE001
-        return f"{type(error).__name__}: {_short(error)}"
-    return ""
-
-
-def _check_bitsandbytes(device: str, fault: str) -> Check:
-    name = f"bitsandbytes on {device}"
-    if not fault:
-        return Check(name, Status.OK, "8bit and nf4 work")
-    return Check(name, Status.PROBLEM, fault, "Install bitsandbytes again, or set the simulator's quantization: none.")
-
-
-def _hub_fault() -> Exception | None:
-    """Why the hub cannot be asked; None if it can."""
-    if constants.HF_HUB_OFFLINE:
-        return ConnectionError("HF_HUB_OFFLINE is set")
-    try:
-        get_session().head(constants.ENDPOINT, timeout=HUB_TIMEOUT_S)
-    except (OSError, HTTP_ERROR) as error:
-        return error
-    return None
-
-
-def _check_hub(fault: Exception | None) -> Check:
-    token = "with a token" if get_token() else "without a token, which gated models need"
-    if fault is None:
-        return Check("Hugging Face hub", Status.OK, f"{constants.ENDPOINT} answers, {token}")
-    advice = "Only models in local folders and in the cache can be loaded."
-    return Check("Hugging Face hub", Status.WARNING, f"not reachable: {_short(fault)}; {token}", advice)
-
-
-def _check_disk() -> Check:
-    folder = constants.HF_HUB_CACHE
-    try:
-        free = _free_disk()
-    except OSError as error:
-        return Check("disk", Status.WARNING, f"{folder}: {_short(error)}", "Set HF_HOME to a folder that can be read.")
-    text = f"{gigabytes(free)} free for downloads in {folder}"
-    if free < _ROOM_FOR_CACHES:
-        return Check(
-            "disk", Status.WARNING, text, "Set HF_HOME to a folder with more room before anything is downloaded."
-        )
-    return Check("disk", Status.OK, text)
-
-
-def _free_disk() -> int:
-    """Bytes that are free for downloads."""
-    folder = Path(constants.HF_HUB_CACHE)
-    return shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
-
-
-def _check_simulator(config: SimulatorConfig, machine: _Machine) -> tuple[Check, ...]:
+def check_simulator(config: SimulatorConfig, machine: Machine) -> tuple[Check, ...]:
+    """Everything that keeps a simulator from loading on a machine, or does not."""
     if config.policy not in MODEL_POLICIES:
         return (Check("weights", Status.OK, f"policy {config.policy} has none"),)
     if fault := _backend_fault(config):
@@ -369,7 +69,7 @@ def _backend_fault(config: SimulatorConfig) -> Check | None:
         return Check(name, Status.PROBLEM, reason, advice)
     except (ImportError, AttributeError, OSError) as error:
         missing = getattr(error, "name", None) or config.backend
-        return Check(name, Status.PROBLEM, f"{config.backend}: {_short(error)}", f"pip install {missing}")
+        return Check(name, Status.PROBLEM, f"{config.backend}: {short(error)}", f"pip install {missing}")
     absent = [package for package in _packages(config.backend) if importlib.util.find_spec(package) is None]
     if absent:
         text = f"{config.backend} needs {' and '.join(absent)}, which is not installed"
@@ -403,7 +103,7 @@ _KEYS = {"openai": "OPENAI_API_KEY", "azure-openai": "AZURE_OPENAI_API_KEY", "an
 """Where the backends with an address of their own look for a key, by the beginning of their names."""
 
 
-def _check_api(config: SimulatorConfig, machine: _Machine) -> Iterator[Check]:
+def _check_api(config: SimulatorConfig, machine: Machine) -> Iterator[Check]:
     yield _check_access(config)
     tokenizer = config.model_args.get("tokenizer")
     if isinstance(tokenizer, str):
@@ -433,7 +133,7 @@ def _repositories(config: SimulatorConfig) -> list[tuple[str, str, str]]:
     return [(part, str(name), revisions.get(part) or revision_of(str(name))) for part, name in parts.items() if name]
 
 
-def _check_repository(part: str, name: str, revision: str, machine: _Machine) -> Check:
+def _check_repository(part: str, name: str, revision: str, machine: Machine) -> Check:
     where = Path(local_or_hub(name))
     if where.exists():
         return _check_folder(part, where)
@@ -456,7 +156,7 @@ def _check_download(base: str, args: Mapping[str, Any]) -> list[Check]:
         return []
     try:
         size_and_width = _size(base, args)
-        free = _free_disk()
+        free = free_disk()
     except (OSError, ValueError, ImportError, ChatbenchError):
         # The other checks say what is wrong.
         return []
@@ -509,7 +209,7 @@ def _shards(index: Path) -> set[str]:
         return {"model.safetensors"}
 
 
-def _check_placement(config: SimulatorConfig, base: str, machine: _Machine) -> list[Check]:
+def _check_placement(config: SimulatorConfig, base: str, machine: Machine) -> list[Check]:
     args = config.model_args
     device = str(args.get("device") or machine.device)
     device = "cuda:0" if device == "cuda" else device
@@ -520,7 +220,7 @@ def _check_placement(config: SimulatorConfig, base: str, machine: _Machine) -> l
         size_and_width = _size(base, args)
     except (OSError, ValueError, ImportError, ChatbenchError) as error:
         advice = "It is known once the model is in the local cache."
-        return [*broken, Check("memory", Status.WARNING, f"not known ({_short(error)})", advice)]
+        return [*broken, Check("memory", Status.WARNING, f"not known ({short(error)})", advice)]
     if size_and_width is None:
         text = "not estimated, because the checkpoint is stored quantized; placement is not checked"
         return [*broken, Check("memory", Status.OK, text)]
@@ -595,8 +295,3 @@ def _check_fit(config: SimulatorConfig, base: str, size: Footprint, released: in
         return Check("placement", Status.PROBLEM, text, "Leave device out, and what does not fit goes to main memory.")
     text = f"{config.quantization} on {device}, with up to {gigabytes(placement.on_cpu)} in main memory"
     return Check("placement", Status.WARNING, text, "It will be slow; nf4 or a smaller simulator may fit on the GPU.")
-
-
-def _short(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
