@@ -33,6 +33,10 @@ _TAKEN_BACK = re.compile(
 )
 
 
+ANSWER_HEAD = "Answer:"
+"""With what a final answer begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class FinalAnswer:
     """What a user answered: one of the question's letters, or None for an answer that names none of them."""
@@ -56,6 +60,11 @@ def final_answer(text: str, question: Question) -> FinalAnswer | None:
     if found is None or letter is None or letter not in question.letters:
         return FinalAnswer(None)
     return FinalAnswer(None if _left_open(match["answer"][found.end() :], letter, question) else letter)
+
+
+def behind_head(text: str, question: Question) -> str:
+    """A text that was written behind `ANSWER_HEAD`, with that head in front unless it repeats it; nothing stays nothing."""
+    return f"{ANSWER_HEAD} {text}" if text and final_answer(text, question) is None else text
 
 
 def _left_open(rest: str, letter: str, question: Question) -> bool:

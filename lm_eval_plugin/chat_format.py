@@ -112,9 +112,21 @@ class TemplateFormat:
             ) from error
 
 
-def is_chat_api(lm: LM) -> bool:
+def chat_format_of(lm: LM, *, chat_template: bool | None) -> ChatFormat:
+    """The format in which a model is given a chat.
+
+    Args:
+        lm: The model.
+        chat_template: Whether to use its chat template; None if it has one. A chat API has nothing else.
+    """
+    if is_chat_api(type(lm)) or (has_chat_template(lm) if chat_template is None else chat_template):
+        return TemplateFormat(lm)
+    return PlainFormat(lm)
+
+
+def is_chat_api(backend: type[LM]) -> bool:
     """Whether a backend takes chat messages and nothing else."""
-    return isinstance(lm, LocalChatCompletion | AnthropicChat)
+    return issubclass(backend, LocalChatCompletion | AnthropicChat)
 
 
 def has_chat_template(lm: LM) -> bool:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from lm_eval_plugin.commands.shared import INTERRUPTED
 from lm_eval_plugin.errors import ChatbenchError
 
 COMMANDS: Mapping[str, str] = {
@@ -22,9 +23,6 @@ COMMANDS: Mapping[str, str] = {
     "path": "print where a part of the installation is, for use in other commands",
 }
 """The subcommands: each is a module of `commands` with `add_arguments` and `run`."""
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 BROKEN_PIPE = 141
 """Exit code when whoever reads the output has left, as shells have it."""

@@ -76,16 +76,12 @@ def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) 
     config = requests[0].dialogue
     if config.judge is None:
         return transcripts
-    questions = [request.question for request in requests]
-    if "asks_once" not in config.simulator.habits:
-        judge = judge_model(config.judge)
-        with serving(judge.lm):
-            return judge_dialogues(judge, transcripts, questions)
-    if config.judge.reads_free_text:
-        judge = judge_model(config.judge)
-        with serving(judge.lm):
-            return read_letters(judge, transcripts, questions)
-    return transcripts
+    static = "asks_once" in config.simulator.habits
+    if static and not config.judge.reads_free_text:
+        return transcripts
+    judge = judge_model(config.judge)
+    with serving(judge.lm):
+        return (read_letters if static else judge_dialogues)(judge, transcripts, [each.question for each in requests])
 
 
 def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> None:
@@ -224,7 +220,7 @@ def _speakers(
 def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
     if chat_template:
         return TemplateFormat(lm)
-    if is_chat_api(lm):
+    if is_chat_api(type(lm)):
         raise ConfigError(
             "the model under test is a chat API, which takes chat messages only; add --apply_chat_template"
         )

@@ -30,7 +30,6 @@ Sources: as `statistics`; for the shifted test, Wellek, "Testing Statistical Hyp
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -44,6 +43,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord
 from lm_eval_plugin.runs import Run, TaskRun, differing_settings
 from lm_eval_plugin.statistics import holm
+from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.summary import scores_of
 
 POOLED = "all tasks"
@@ -55,6 +55,8 @@ _OF_SOME_DIALOGUES = {"recovered", "misled", "followed"}  # without a score they
 
 _Pair = tuple[float, float]
 _Key = tuple[str, int]
+_Dialogues = Mapping[_Key, QuestionRecord]
+_Both = tuple[_Dialogues, _Dialogues]
 
 
 class Verdict(Enum):
@@ -194,12 +196,13 @@ def gate(
     """
     limits = limits or Limits()
     names = _known(metrics)
-    differences = _differences(baseline, candidate)
+    held = {name: _dialogues_of_both(name, baseline, candidate) for name in _shared_tasks(baseline, candidate)}
+    differences = _differences(baseline, candidate, held)
     if differences and not allow_differences:
         raise ConfigError(
             f"the runs are not comparable: {'; '.join(differences)}. Repeat one as the other, or give --allow-differences"
         )
-    common = {name: _common(name, task, candidate.tasks[name]) for name, task in _shared_tasks(baseline, candidate)}
+    common = {name: _common(name, *both) for name, both in held.items()}
     groups: dict[str, dict[str, Pairs]] = {
         task: {metric: _pairs(pairs, metric, f"task {task}", limits.max_unscored) for metric in names}
         for task, pairs in common.items()
@@ -236,28 +239,29 @@ def decided(groups: Mapping[str, Mapping[str, Pairs]], limits: Limits) -> tuple[
 def _known(metrics: Sequence[str]) -> list[str]:
     for name in metrics:
         if name not in HIGHER_IS_BETTER:
-            close = difflib.get_close_matches(name, HIGHER_IS_BETTER, n=1, cutoff=0.5)
-            meant = f"did you mean {close[0]}? " if close else ""
-            raise ConfigError(f"there is no metric {name!r}; {meant}Known are {', '.join(HIGHER_IS_BETTER)}")
+            raise ConfigError(f"there is no metric {name!r}{nearest(name, HIGHER_IS_BETTER)}")
     if not metrics:
         raise ConfigError(f"there is no metric to check; name one or more of {', '.join(HIGHER_IS_BETTER)}")
     return list(dict.fromkeys(metrics))
 
 
-def _shared_tasks(first: Run, second: Run) -> list[tuple[str, TaskRun]]:
-    return [(name, first.tasks[name]) for name in sorted(first.tasks) if name in second.tasks]
-
-
-def _differences(first: Run, second: Run) -> list[str]:
-    """What differs beside the model and the scores."""
-    shared = _shared_tasks(first, second)
+def _shared_tasks(first: Run, second: Run) -> list[str]:
+    shared = sorted(first.tasks.keys() & second.tasks.keys())
     if not shared:
         raise ConfigError(f"the runs have no task in common: {_listed(first.tasks)} and {_listed(second.tasks)}")
+    return shared
+
+
+def _dialogues_of_both(task: str, first: Run, second: Run) -> _Both:
+    return _dialogues(task, first.tasks[task]), _dialogues(task, second.tasks[task])
+
+
+def _differences(first: Run, second: Run, held: Mapping[str, _Both]) -> list[str]:
+    """What differs beside the model and the scores."""
     alone = sorted({*first.tasks} ^ {*second.tasks})
     found = [f"only one run has the task {_listed(alone)}"] if alone else []
-    for name, task in shared:
-        other = second.tasks[name]
-        different = [*differing_settings(task, other), *_differing_dialogues(name, task, other)]
+    for name, both in held.items():
+        different = [*differing_settings(first.tasks[name], second.tasks[name]), *_differing_dialogues(*both)]
         found += [f"task {name}: {what}" for what in different]
     return found
 
@@ -266,8 +270,7 @@ def _listed(names: Sequence[str] | Mapping[str, object]) -> str:
     return ", ".join(names) or "none"
 
 
-def _differing_dialogues(task: str, first: TaskRun, second: TaskRun) -> list[str]:
-    ours, theirs = _dialogues(task, first), _dialogues(task, second)
+def _differing_dialogues(ours: _Dialogues, theirs: _Dialogues) -> list[str]:
     shared = ours.keys() & theirs.keys()
     alone = len(ours.keys() ^ theirs.keys())
     found = [f"{alone} dialogues stand in one run only, {len(shared)} in both"] if alone else []
@@ -293,8 +296,7 @@ def _dialogues(task: str, run: TaskRun) -> dict[_Key, QuestionRecord]:
     return found
 
 
-def _common(task: str, first: TaskRun, second: TaskRun) -> list[tuple[_Key, QuestionRecord, QuestionRecord]]:
-    ours, theirs = _dialogues(task, first), _dialogues(task, second)
+def _common(task: str, ours: _Dialogues, theirs: _Dialogues) -> list[tuple[_Key, QuestionRecord, QuestionRecord]]:
     common = [(key, ours[key], theirs[key]) for key in sorted(ours.keys() & theirs.keys())]
     if not common:
         raise ConfigError(f"task {task}: the runs have no question in common, repeat by repeat")

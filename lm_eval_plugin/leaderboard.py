@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from statistics import fmean
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord
@@ -168,22 +167,10 @@ def _entry(run: Run, simulator: str, tasks: Mapping[str, TaskRun], metric: str) 
 def _by_question(records: Sequence[QuestionRecord], metric: str) -> dict[tuple[str, int], Sequence[float]]:
     seen: Counter[str] = Counter()
     scores: dict[tuple[str, int], Sequence[float]] = {}
-    for record, values in zip(records, _scores(records, metric), strict=True):
+    for record, values in zip(records, scores_of(records, metric), strict=True):
         scores[record.question.id, seen[record.question.id]] = values
         seen[record.question.id] += 1
     return scores
-
-
-def _scores(records: Sequence[QuestionRecord], metric: str) -> list[list[float]]:
-    """As `scores_of`, but without taking every measure of a question where its accuracies are all that is asked for."""
-    if metric == "acc_static":
-        return [[] if record.acc_static is None else [record.acc_static] for record in records]
-    if metric == "acc_gap":
-        pairs = zip(scores_of(records, "acc"), records, strict=True)
-        return [
-            [fmean(acc) - record.acc_static] if acc and record.acc_static is not None else [] for acc, record in pairs
-        ]
-    return scores_of(records, metric)
 
 
 def rank(entries: Iterable[Entry], metric: str = "acc") -> list[Ranking]:

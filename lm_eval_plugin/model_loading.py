@@ -12,10 +12,9 @@ from typing import Any
 
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, model_registry
-from lm_eval.models.anthropic_llms import AnthropicChat
-from lm_eval.models.openai_completions import LocalChatCompletion
 from lm_eval.utils import simple_parse_args_string
 
+from lm_eval_plugin.chat_format import is_chat_api
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.simulator_config import SimulatorConfig, is_secret, without_credentials
@@ -105,7 +104,7 @@ def check_policy(config: SimulatorConfig, kind: type[LM]) -> None:
     Raises:
         ConfigError: The policy continues a text, and the backend takes chat messages alone.
     """
-    if issubclass(kind, LocalChatCompletion | AnthropicChat) and config.policy not in PROMPTED_POLICIES:
+    if is_chat_api(kind) and config.policy not in PROMPTED_POLICIES:
         raise ConfigError(
             f"simulator {config.label}: the policy {config.policy} continues a text, which the chat API {config.backend!r} "
             f"cannot; use local-completions, hf or vllm, or one of the policies {', '.join(PROMPTED_POLICIES)}"

@@ -43,6 +43,11 @@ class Question:
         return LETTERS[: len(self.choices)]
 
     @property
+    def letter_choice(self) -> str:
+        """The letters as a choice, such as `A, B, C or D`."""
+        return f"{', '.join(self.letters[:-1])} or {self.letters[-1]}"
+
+    @property
     def options(self) -> str:
         """The options as lines of the form `A. text`."""
         return "\n".join(f"{letter}. {choice}" for letter, choice in zip(self.letters, self.choices, strict=True))

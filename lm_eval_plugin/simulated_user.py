@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from lm_eval.api.model import LM
-
-from lm_eval_plugin.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
+from lm_eval_plugin.chat_format import chat_format_of
 from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig
 from lm_eval_plugin.errors import JudgeError, ModelError, SimulatorError
 from lm_eval_plugin.host_model import HostModel
@@ -90,7 +88,8 @@ def user_model(config: SimulatorConfig) -> HostModel | Person | None:
         max_tokens=config.max_tokens,
         until=_UNTIL.get(config.policy, ()),
         gen_kwargs={**whole, **config.gen_kwargs},
-        chat_format=_chat_format(config, lm),
+        # The fine-tuned user is given finished texts.
+        chat_format=None if config.policy == "chatbench" else chat_format_of(lm, chat_template=config.chat_template),
     )
 
 
@@ -104,14 +103,13 @@ def judge_model(config: JudgeConfig) -> HostModel:
         lm = load_model(config.backend, config.model_args, config.quantization, "the judge")
     except (ModelError, SimulatorError) as error:
         raise JudgeError(str(error)) from error
-    templated = is_chat_api(lm) or (has_chat_template(lm) if config.chat_template is None else config.chat_template)
     return HostModel(
         lm,
         name="the judge",
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         gen_kwargs=config.gen_kwargs,
-        chat_format=TemplateFormat(lm) if templated else PlainFormat(lm),
+        chat_format=chat_format_of(lm, chat_template=config.chat_template),
     )
 
 
@@ -126,12 +124,3 @@ def _script(config: SimulatorConfig) -> Script:
         case "two_step_problem":
             return TwoStep(Opening.PROBLEM)
     return TwoStep()
-
-
-def _chat_format(config: SimulatorConfig, lm: LM) -> ChatFormat | None:
-    """How the user's model is given a chat; None for one that is given finished texts."""
-    if config.policy == "chatbench":
-        return None
-    if is_chat_api(lm) or (has_chat_template(lm) if config.chat_template is None else config.chat_template):
-        return TemplateFormat(lm)
-    return PlainFormat(lm)

@@ -1,11 +1,13 @@
 """Conversations from Python, without a task: one question, or many at once.
 
-from lm_eval.api.registry import get_model
-from lm_eval_plugin.simulation import simulate
+    from lm_eval.api.registry import get_model
+    from lm_eval_plugin.simulation import simulate
 
-assistant = get_model("hf").create_from_arg_string("pretrained=MODEL,device=cpu")
-transcript = simulate({"question": "What is 7 x 8?", "choices": ["54", "56"]}, assistant, "scripted")
-transcript.answer, transcript.stop_reason
+    assistant = get_model("hf").create_from_arg_string("pretrained=MODEL,device=cpu")
+    transcript = simulate({"question": "What is 7 x 8?", "choices": ["54", "56"]}, assistant, "scripted")
+    transcript.answer, transcript.stop_reason
+
+A function from chat messages to a reply is an assistant, too.
 """
 
 from __future__ import annotations
@@ -188,4 +190,4 @@ def _speaker(assistant: Assistant) -> LM | ChatModel:
 
 
 def _templated(assistant: LM | ChatModel) -> bool:
-    return isinstance(assistant, LM) and (is_chat_api(assistant) or has_chat_template(assistant))
+    return isinstance(assistant, LM) and (is_chat_api(type(assistant)) or has_chat_template(assistant))

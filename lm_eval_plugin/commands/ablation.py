@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Hold the four runs and print one table."""
-    from lm_eval_plugin.commands.shared import mapping_of
+    from lm_eval_plugin.commands.shared import mapping_of, write_text
     from lm_eval_plugin.summary import estimates
 
     shared = mapping_of(chosen.dialogue)
@@ -50,7 +50,7 @@ def run(chosen: argparse.Namespace) -> int:
         for name, records in held.items()
     }
     if chosen.output is not None:
-        chosen.output.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+        write_text(chosen.output, json.dumps(rows, indent=2))
     _print(rows)
     return 0
 

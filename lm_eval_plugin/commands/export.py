@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Write the file; 1 if a run could not be read and the others are in it without that one."""
-    from lm_eval_plugin.commands.leaderboard import readable_runs
+    from lm_eval_plugin.commands.shared import readable_runs
     from lm_eval_plugin.export import check_format, export_runs
 
     check_format(chosen.output)

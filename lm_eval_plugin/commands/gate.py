@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+from lm_eval_plugin.commands.shared import write_text
+
 if TYPE_CHECKING:
     from lm_eval_plugin.gate import Check, GateResult
 
@@ -74,8 +76,10 @@ def run(chosen: argparse.Namespace) -> int:
         Limits(chosen.max_drop, chosen.alpha, chosen.max_unscored),
         allow_differences=chosen.allow_differences,
     )
-    _write(chosen.junit, junit, result)
-    _write(chosen.markdown, markdown, result)
+    if chosen.junit is not None:
+        write_text(chosen.junit, junit(result))
+    if chosen.markdown is not None:
+        write_text(chosen.markdown, markdown(result))
     if chosen.json:
         print(json.dumps(as_json(result), indent=2))
     else:
@@ -121,17 +125,6 @@ def markdown(result: GateResult) -> str:
     rows = [_COLUMNS, ["---"] * len(_COLUMNS), *(map(_escaped, _cells(check)) for check in result.checks)]
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     return "\n\n".join([f"### {_escaped(first)}", *map(_escaped, rest), table]) + "\n"
-
-
-def _write(file: Path | None, rendered: Any, result: GateResult) -> None:
-    from lm_eval_plugin.errors import ConfigError
-
-    if file is None:
-        return
-    try:
-        file.write_text(rendered(result), encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def _print(result: GateResult) -> None:

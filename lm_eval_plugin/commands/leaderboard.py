@@ -8,14 +8,15 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.commands.shared import readable_runs, visible, write_text
+
 if TYPE_CHECKING:
     from lm_eval_plugin.leaderboard import Ranking, Standing
-    from lm_eval_plugin.runs import Run
 
 VERSION = 1
 """Version of the JSON form."""
@@ -46,53 +47,11 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.format == "csv":
         for warning in (warning for each in rankings for warning in each.warnings):
             print(f"chatbench: not comparable: {visible(warning)}", file=sys.stderr)
-    _write(text, chosen.output)
-    return 1 if failures else 0
-
-
-def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
-    """The runs that can be read, one at a time; why another cannot is said on the standard error.
-
-    Args:
-        paths: Where they are; a place that is named twice counts once.
-        failures: Receives what is said of the runs that cannot be read.
-
-    Raises:
-        ConfigError: None can be read.
-    """
-    from lm_eval_plugin.errors import ConfigError
-    from lm_eval_plugin.runs import load_run
-
-    places = {path.resolve(): path for path in reversed(paths)}
-    for path in reversed(places.values()):
-        try:
-            read = load_run(path)
-        except ConfigError as error:
-            failures.append(str(error))
-            print(f"chatbench: {visible(str(error))}", file=sys.stderr)
-            continue
-        yield read
-    if len(failures) == len(places):
-        raise ConfigError("none of the runs can be read; give folders that lm_eval wrote with --log_samples")
-
-
-def visible(text: str) -> str:
-    """A text on one line, in which nothing acts on a terminal and everything can be encoded."""
-    from lm_eval_plugin.person import printable
-
-    return " ".join(printable(text.encode(errors="backslashreplace").decode()).split())
-
-
-def _write(text: str, output: Path | None) -> None:
-    from lm_eval_plugin.errors import ConfigError
-
-    if output is None:
+    if chosen.output is None:
         sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error}") from error
+    else:
+        write_text(chosen.output, text)
+    return 1 if failures else 0
 
 
 def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:

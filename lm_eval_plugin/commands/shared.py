@@ -1,14 +1,23 @@
-"""What several commands need: a model under test, and a mapping that is given as JSON."""
+"""What several commands need: a model under test, a mapping given as JSON, runs to read and reports to write."""
 
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.person import printable
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
+
+    from lm_eval_plugin.runs import Run
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 def load_assistant(model: str, arguments: str, batch_size: str | None = None) -> LM:
@@ -36,3 +45,45 @@ def mapping_of(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f'{text!r} is no mapping such as {{"max_turns": 6}}')
     return value
+
+
+def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
+    """The runs that can be read, one at a time; why another cannot is said on the standard error.
+
+    Args:
+        paths: Where they are; a place that is named twice counts once.
+        failures: Receives what is said of the runs that cannot be read.
+
+    Raises:
+        ConfigError: None can be read.
+    """
+    from lm_eval_plugin.runs import load_run
+
+    places = {path.resolve(): path for path in reversed(paths)}
+    for path in reversed(places.values()):
+        try:
+            read = load_run(path)
+        except ConfigError as error:
+            failures.append(str(error))
+            print(f"chatbench: {visible(str(error))}", file=sys.stderr)
+            continue
+        yield read
+    if len(failures) == len(places):
+        raise ConfigError("none of the runs can be read; give folders that lm_eval wrote with --log_samples")
+
+
+def visible(text: str) -> str:
+    """A text on one line, in which nothing acts on a terminal and everything can be encoded."""
+    return " ".join(printable(text.encode(errors="backslashreplace").decode()).split())
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a report, its line ends as they are.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
+    try:
+        file.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}") from error

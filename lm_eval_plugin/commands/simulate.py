@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.commands.question_source import Asked, asked_questions
-from lm_eval_plugin.commands.shared import load_assistant, mapping_of
+from lm_eval_plugin.commands.shared import INTERRUPTED, load_assistant, mapping_of
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.person import printable
 from lm_eval_plugin.question import Question
@@ -21,8 +21,6 @@ from lm_eval_plugin.transcript import Message, Role, Transcript
 
 if TYPE_CHECKING:
     from lm_eval_plugin.configuration import DialogueConfig
-
-_INTERRUPTED = 130  # as shells have it
 
 _STYLES = {"user": "bold cyan", "assistant": "bold green"}
 
@@ -76,7 +74,7 @@ def run(chosen: argparse.Namespace) -> int:
     _check_texts(chosen)
     asked, config = asked_questions(chosen, _settings(chosen))
     stage = _Stage(chosen, config, [each.question for each in asked])
-    return 0 if all(stage.play(each) for each in asked) else _INTERRUPTED
+    return 0 if all(stage.play(each) for each in asked) else INTERRUPTED
 
 
 class _Stage:

@@ -20,7 +20,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers import ANSWER_HEAD, behind_head, final_answer
 from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators import two_step
@@ -33,7 +33,6 @@ STOPS = ("[END]", "[USER]", "[SYSTEM]", "[ASSISTANT]")
 """Where the user's message ends: its own end marker, or the start of anyone's turn."""
 
 _MARKERS = {Role.USER: "[USER]", Role.ASSISTANT: "[ASSISTANT]"}
-_PREFILL = "Answer:"
 
 
 class Reading(str, Enum):
@@ -63,15 +62,14 @@ class ChatbenchFormat:
         thought = [_unmarked(THOUGHTS.format(thoughts=two_step.harmless(thoughts)))] if thoughts else []
         turns = [f"{_MARKERS[turn.role]} {_unmarked(two_step.harmless(turn.content))} [END]" for turn in history]
         head = "\n\n".join([f"[SYSTEM] {person}", *thought, told])
-        return "\n\n".join([head, *turns, f"[USER] {_PREFILL if aim is Aim.ANSWER else ''}"])
+        return "\n\n".join([head, *turns, f"[USER] {ANSWER_HEAD if aim is Aim.ANSWER else ''}"])
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message, which is the answer where there has been a reply and it reads `Answer: X`."""
         cleaned, marker = clean(text.split(STOPS[0], 1)[0], STOPS[1:])
         question = situation.question
-        if cleaned and aim is Aim.ANSWER and self.reading is Reading.B and final_answer(cleaned, question) is None:
-            # The prompt ended with the head of the answer, and the model went on from there.
-            cleaned = f"{_PREFILL} {cleaned}"
+        if aim is Aim.ANSWER and self.reading is Reading.B:
+            cleaned = behind_head(cleaned, question)
         return Draft(cleaned, final_answer(cleaned, question) if history else None, marker)
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from lm_eval_plugin.answers import final_answer
 from lm_eval_plugin.engine import Ask, Failure, Reply
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
-from lm_eval_plugin.simulators.two_step import letters_text
 from lm_eval_plugin.transcript import Message, Role
 
 
@@ -50,8 +49,8 @@ def _shown(situation: Situation, history: tuple[Message, ...], *, forced: bool) 
     if not history:
         return (
             f"Your question:\n\n{question.text}\n\n"
-            f'Ask the assistant, and when you have made up your mind, write "Answer: {letters_text(question)}".'
+            f'Ask the assistant, and when you have made up your mind, write "Answer: {question.letter_choice}".'
         )
     if forced:
-        return f'{history[-1].content}\n\n(You have no more messages. Write "Answer: {letters_text(question)}".)'
+        return f'{history[-1].content}\n\n(You have no more messages. Write "Answer: {question.letter_choice}".)'
     return history[-1].content

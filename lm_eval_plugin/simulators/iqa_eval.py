@@ -20,7 +20,6 @@ from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
-from lm_eval_plugin.simulators.two_step import letters_text
 from lm_eval_plugin.transcript import Message, Role
 
 _HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "ASSISTANT:"}
@@ -44,7 +43,7 @@ class IqaEval:
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
         """The system message, and the conversation so far with what is to be written now."""
         question = situation.question
-        person = _PERSON.format(letters=letters_text(question), question=_harmless(question.text))
+        person = _PERSON.format(letters=question.letter_choice, question=_harmless(question.text))
         about = f"\n\nAbout you: {_harmless(situation.persona)}" if situation.persona else ""
         turns = [f"{_HEADINGS[turn.role]} {_harmless(turn.content)}" for turn in history]
         thought = [THOUGHTS.format(thoughts=_harmless(thoughts))] if thoughts else []
@@ -72,7 +71,7 @@ def _instruction(question: Question, history: tuple[Message, ...], aim: Aim) -> 
     if aim is Aim.THINK:
         return THINK
     if aim is Aim.ANSWER:
-        return _LAST.format(letters=letters_text(question))
+        return _LAST.format(letters=question.letter_choice)
     return _NEXT if history else _FIRST
 
 

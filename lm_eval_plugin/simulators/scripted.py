@@ -68,13 +68,10 @@ class ScriptedUser:
             return Turn(None)
         letter = named_option(history[-1].content, question)
         said = {message.content for message in history if message.role is Role.USER}
-        if letter is not None:
-            if "doubts_once" in self.habits and not forced and not said & set(_doubts(question).values()):
-                return Turn(_says(_doubts(question)[letter]))
-            return Turn(_says(f"Answer: {letter}"), FinalAnswer(letter))
-        if forced or "gives_up" in self.habits or which_option(question) in said:
-            return Turn(None)
-        return Turn(_says(which_option(question)))
+        doubts = _doubts(question)
+        if letter is not None and "doubts_once" in self.habits and not forced and not said & set(doubts.values()):
+            return Turn(_says(doubts[letter]))
+        return take_named(letter, question, leave=forced or "gives_up" in self.habits or _which(question) in said)
 
     def _opening(self, situation: Situation) -> str:
         question = situation.question
@@ -86,10 +83,15 @@ class ScriptedUser:
         return question.text
 
 
-def which_option(question: Question) -> str:
-    """The request to name one letter."""
-    letters = ", ".join(question.letters[:-1]) + f" or {question.letters[-1]}"
-    return f"Which option is right: {letters}? Please name one letter."
+def take_named(letter: str | None, question: Question, *, leave: bool) -> Turn:
+    """Accept the option that a reply names; without one ask which it is, or leave without an answer."""
+    if letter is not None:
+        return Turn(_says(f"Answer: {letter}"), FinalAnswer(letter))
+    return Turn(None) if leave else Turn(_says(_which(question)))
+
+
+def _which(question: Question) -> str:
+    return f"Which option is right: {question.letter_choice}? Please name one letter."
 
 
 def _doubts(question: Question) -> Mapping[str, str]:

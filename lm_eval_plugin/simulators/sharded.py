@@ -13,12 +13,11 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from lm_eval_plugin.answers import FinalAnswer
 from lm_eval_plugin.engine import Ask, Failure, Reply
 from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
-from lm_eval_plugin.simulators.scripted import which_option
+from lm_eval_plugin.simulators.scripted import take_named
 from lm_eval_plugin.transcript import Message, Role
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
@@ -54,11 +53,7 @@ class ShardedUser:
         if turns < len(told) and not forced:
             return Turn(Message(Role.USER, told[turns]))
         letter = named_option(history[-1].content, situation.question)
-        if letter is not None:
-            return Turn(Message(Role.USER, f"Answer: {letter}"), FinalAnswer(letter))
-        if forced or turns > len(told):
-            return Turn(None)
-        return Turn(Message(Role.USER, which_option(situation.question)))
+        return take_named(letter, situation.question, leave=forced or turns > len(told))
 
 
 def shards(question: Question, most: int) -> list[str]:

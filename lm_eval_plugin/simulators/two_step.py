@@ -91,21 +91,16 @@ def request_text(
     return f"{head if history else ''}{thought}{_instruction(question, history, aim, opening)}"
 
 
-def letters_text(question: Question) -> str:
-    """The letters as a choice: `A, B, C or D`."""
-    return f"{', '.join(question.letters[:-1])} or {question.letters[-1]}"
-
-
 def next_text(question: Question) -> str:
     """What the user is told to write in any turn but the first and the last."""
-    return _NEXT.format(letters=letters_text(question))
+    return _NEXT.format(letters=question.letter_choice)
 
 
 def _instruction(question: Question, history: tuple[Message, ...], aim: Aim, opening: Opening) -> str:
     if aim is Aim.THINK:
         return THINK
     if aim is Aim.ANSWER:
-        return _LAST.format(letters=letters_text(question))
+        return _LAST.format(letters=question.letter_choice)
     return next_text(question) if history else opening.value
 
 

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers import ANSWER_HEAD, behind_head, final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
-from lm_eval_plugin.simulators.two_step import letters_text
 from lm_eval_plugin.transcript import Message, Role
 
 END_OF_CONVERSATION = "<|endconversation|>"
@@ -32,7 +31,6 @@ _INTENT = (
     "You are a user who wants to find out which option answers this question:\n\n{question}\n\n"
     'Once you are convinced of an option you say "Answer: {letters}".'
 )
-_PREFILL = "Answer:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +40,21 @@ class UserLM:
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
         """The intent, and the conversation with the user's turn to speak."""
         question = situation.question
-        parts = [_INTENT.format(question=question.text, letters=letters_text(question))]
+        parts = [_INTENT.format(question=question.text, letters=question.letter_choice)]
         if situation.persona:
             parts.append(f"About you: {situation.persona}")
         if thoughts:
             parts.append(THOUGHTS.format(thoughts=thoughts))
         if aim is Aim.THINK:
             parts.append(THINK)
-        prefill = _PREFILL if aim is Aim.ANSWER else ""
+        prefill = ANSWER_HEAD if aim is Aim.ANSWER else ""
         return Chat("\n\n".join(parts), history, speaker=Role.USER, prefill=prefill)
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message; nothing, or the end token by itself, means that the user considers the conversation over."""
         said, marker = clean(text.split(END_OF_CONVERSATION, 1)[0].split(STOPS[0], 1)[0])
         question = situation.question
-        if said and aim is Aim.ANSWER and final_answer(said, question) is None:
-            said = f"{_PREFILL} {said}"
+        if aim is Aim.ANSWER:
+            said = behind_head(said, question)
         answer = final_answer(said, question) if history else None
         return Draft(said, answer, marker, ended=not said and not marker)

@@ -5,7 +5,7 @@ from users import EVIL, MODEL, RULE, history, in_turn, plain_structure, situatio
 from lm_eval_plugin.engine import Chat
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.model_user import Aim
-from lm_eval_plugin.simulators.two_step import Opening, TwoStep, clean, help_opener, letters_text
+from lm_eval_plugin.simulators.two_step import Opening, TwoStep, clean, help_opener
 from lm_eval_plugin.transcript import Role, StopReason
 
 TALK = history("7 x 8?", "It is 56.")
@@ -72,7 +72,7 @@ def test_forced_turn_asks_for_the_answer_and_nothing_else():
 
 
 def test_letters_are_those_of_the_question():
-    assert letters_text(THREE) == "A, B or C"
+    assert THREE.letter_choice == "A, B or C"
     assert '"Answer: A, B or C"' in request(TALK, question=THREE)
     assert '"Answer: A, B or C"' in request(TALK, Aim.ANSWER, question=THREE)
 
