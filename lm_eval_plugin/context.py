@@ -17,8 +17,7 @@ _LEAST_SHOWN = 200
 
 
 def shortened_histories(history: tuple[Message, ...]) -> Iterator[tuple[Message, ...]]:
-    """The history itself, then one exchange less each time: the oldest after the first turn, never the last turns."""
-    yield history
+    """One exchange less each time: the oldest after the first turn, never the last turns."""
     while len(history) >= 4:
         history = history[:1] + history[3:]
         yield history

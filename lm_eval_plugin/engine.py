@@ -7,11 +7,9 @@ decides what is batched with what.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -135,26 +133,15 @@ def converse(
     """
     table = _Table(dialogues, live, on_end)
     rounds = 0
-    with _sparing_what_is_there():
+    table.fill()
+    while table.running:
+        for role in Role:
+            table.take_turns(role, models)
+        rounds += 1
         table.fill()
-        while table.running:
-            for role in Role:
-                table.take_turns(role, models)
-            rounds += 1
-            table.fill()
-            if on_round is not None:
-                on_round(Progress(finished=len(table.transcripts), active=len(table.running), rounds=rounds))
+        if on_round is not None:
+            on_round(Progress(finished=len(table.transcripts), active=len(table.running), rounds=rounds))
     return [table.transcripts[place] for place in range(len(table.transcripts))]
-
-
-@contextmanager
-def _sparing_what_is_there() -> Iterator[None]:
-    """Keep Python's garbage collector from visiting the libraries' hundreds of thousands of objects in each full pass."""
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 class _Table:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lm_eval_plugin.alternation import converse_in_halves
 from lm_eval_plugin.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
+from lm_eval_plugin.collector import collecting_seldom
 from lm_eval_plugin.engine import ChatModel, Dialogue, Progress, converse, seeded, watched
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.host_model import HostModel, serving
@@ -70,6 +71,7 @@ def hold(
         # is left, begins with another dialogue, and so with other noise.
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         torch.manual_seed(request.dialogue_seed(jobs[0][1]))
+        stack.enter_context(collecting_seldom())
         scripts = [_script(job, simulator, unseeded) for job in jobs]
         if on_message is not None:
             scripts = [watched(script, partial(on_message, place)) for place, script in enumerate(scripts)]

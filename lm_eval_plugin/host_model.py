@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -85,7 +86,6 @@ class HostModel:
             "temperature": temperature,
             **(gen_kwargs or {}),
         }
-
         self._generation = _generation(lm, name, self._gen_kwargs, kept_bytes)
 
     @property
@@ -120,9 +120,11 @@ class HostModel:
             for ask, prompt in zip(asks, whole, strict=True)
         ]
         generated = iter(self._generation.generate([entry[0] for entry in fitting if entry], self._gen_kwargs))
-        return [
+        replies = [
             Failure(StopReason.CONTEXT) if entry is None else self._read(next(generated), *entry) for entry in fitting
         ]
+        lengths = iter(self._lengths([reply.text for reply in replies if isinstance(reply, Reply)]))
+        return [replace(reply, tokens=next(lengths)) if isinstance(reply, Reply) else reply for reply in replies]
 
     def fit(self, ask: Ask) -> tuple[Prompted, bool] | None:
         """The prompt for an ask and whether the history had to be shortened for it; None if nothing fits."""
@@ -149,13 +151,17 @@ class HostModel:
         needed = self.count(self._render(ask.prompt(ask.history)))
         return None if needed is None or self.window is None else (needed, self.window - self.max_tokens)
 
-    def count(self, text: str, *, special: bool = True) -> int | None:
-        """Length of a text in the model's tokens, with or without those that the tokenizer adds; None if unknown."""
-        encode = getattr(self.lm, "tok_encode", None)
-        if encode is None or self.window is None:
-            return None
-        ids = encode(text) if special else encode(text, add_special_tokens=False)
-        return len(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
+    def count(self, text: str) -> int | None:
+        """Length of a prompt in the model's tokens, with those that the tokenizer adds; None if unknown."""
+        return None if self.window is None else _known_length(self.lm.tok_encode(text))
+
+    def _lengths(self, replies: Sequence[str]) -> Sequence[int | None]:
+        """Lengths of replies in the model's tokens, without those that the tokenizer adds."""
+        if isinstance(self._generation, LocalGeneration):
+            return self._generation.lengths(replies)
+        if self.window is None:
+            return [None] * len(replies)
+        return [_known_length(self.lm.tok_encode(text, add_special_tokens=False)) for text in replies]
 
     def _prompted(self, shown: Sequence[tuple[Ask, tuple[Message, ...]]]) -> list[Prompted]:
         """The prompts for asks of which the model is shown so much of the history."""
@@ -178,15 +184,17 @@ class HostModel:
         return self._chat_format.render(prompt)
 
     def _read(self, generated: Generated | None, prompt: Prompted, trimmed: bool) -> Reply | Failure:  # noqa: FBT001
-        text = None if generated is None else generated.text
         # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
-        if generated is None or text is None or (isinstance(self.lm, TemplateAPI) and text in _PLACEHOLDERS):
+        if generated is None or (isinstance(self.lm, TemplateAPI) and generated.text in _PLACEHOLDERS):
             return Failure(StopReason.MODEL_ERROR)
         # With a think_end_token the backend has taken the block away already.
         opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt.text))
-        visible, reasoning = split_reasoning(opened + text)
-        length = self.count(visible, special=False)
-        return Reply(visible, length, generated.seconds, reasoning, trimmed, generated.batch)
+        visible, reasoning = split_reasoning(opened + generated.text)
+        return Reply(visible, None, generated.seconds, reasoning, trimmed, generated.batch)
+
+
+def _known_length(ids: object) -> int | None:
+    return len(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
 
 
 def _generation(lm: LM, name: str, gen_kwargs: Mapping[str, Any], kept_bytes: int | None) -> Generation:

@@ -70,8 +70,10 @@ _LEADS_TO_A_LETTER = re.compile(
 )
 """The words after which a capital by itself is an option; after another, as in `vitamin C`, it is part of a name."""
 
-# What stands around an option's text has no case; without, its pattern is made three times as fast.
+# What stands around an option's text has no case; without, and with one end for all options, their pattern is made faster.
 _STARTS = r"(?-i:(?<![\w./\-√])(?<!\d,))"
+_ENDS = rf"(?-i:{_AFTER})"
+_NO_PART = r"(?-i:(?![.,/]\d|\^))"
 _NUMBERS_LISTED = re.compile(rf"{ANY}(?:, ?(?:and )?{ANY}){{2,}}")
 _BETWEEN_LISTED = r"[\s.,;:|/\-*•()\"']{0,8}(?:and |or )?"
 # `B. 56`, `56 (B)` and `B is 56` mention one option once.
@@ -121,7 +123,7 @@ def _by_text(question: Question) -> Callable[[str], str]:
         return str
     usable.sort(key=lambda letter: len(texts[letter]), reverse=True)
     shapes = "|".join(f"(?P<{letter}>{_shape(texts[letter])})" for letter in usable)
-    pattern = re.compile(f"{_STARTS}(?:{shapes})", re.IGNORECASE)
+    pattern = re.compile(f"{_STARTS}(?:{shapes}){_ENDS}", re.IGNORECASE)
     return lambda text: pattern.sub(
         lambda match: match[0] if _calculated(match) else MARKS[match.lastgroup or ""], text
     )
@@ -132,18 +134,17 @@ def _is_letter(text: str, question: Question) -> bool:
 
 
 def _shape(text: str) -> str:
-    """The pattern of an option's text up to where it ends; `_STARTS` is how it begins."""
-    after = rf"(?-i:{_AFTER}(?![.,/]\d|\^))"
+    """The pattern of an option's text; `_STARTS` is how it begins, and `_ENDS` how it ends."""
     literal = re.escape(text)
     if quantity := _QUANTITY.fullmatch(text):
         number, unit = re.escape(quantity["number"]), re.escape(quantity["unit"])
         # 6 N, 6N, 6 newtons, or 6 at the end of a line.
         in_full = rf"{re.escape(quantity['unit'][0])}[a-z]{{2,12}}\b"
-        return rf"{number}(?: ?(?:{unit}{after}|{in_full})|(?=[.!)]{{0,3}}(?:\n|$)))"
+        return rf"{number}(?: ?(?:{unit}{_NO_PART}|{in_full})|(?=[.!)]{{0,3}}(?:\n|$)))"
     if _NUMBER.fullmatch(text):
-        return rf"{literal}{after}(?!%)"
+        return rf"{literal}{_NO_PART}(?!%)"
     if counted := _COUNTED.fullmatch(text):
-        return rf"{counted['how']} of (?:the above|these|them|those){after}"
+        return rf"{counted['how']} of (?:the above|these|them|those){_NO_PART}"
     if len(text) <= 3 and text.isalpha():
         # `no` is an answer where nothing that it could belong to follows.
         return rf"{literal}(?= ?(?:[.,!;:)\"'\n]|$))"
@@ -152,7 +153,7 @@ def _shape(text: str) -> str:
         if "=" in text
         else r"\s".join(map(re.escape, text.split()))
     )
-    return rf"{spaced}{after}"
+    return rf"{spaced}{_NO_PART}"
 
 
 def _calculated(match: re.Match[str]) -> bool:

@@ -22,12 +22,12 @@ def within(characters):
 
 def test_oldest_exchange_after_the_first_turn_goes_first():
     shortened = [contents(shown) for shown in shortened_histories(history("u1", "a1", "u2", "a2", "u3"))]
-    assert shortened == [["u1", "a1", "u2", "a2", "u3"], ["u1", "a2", "u3"]]
+    assert shortened == [["u1", "a2", "u3"]]
 
 
 def test_user_is_left_with_its_first_turn_and_the_last_reply():
     shortened = [contents(shown) for shown in shortened_histories(history("u1", "a1", "u2", "a2", "u3", "a3"))]
-    assert shortened == [["u1", "a1", "u2", "a2", "u3", "a3"], ["u1", "a2", "u3", "a3"], ["u1", "a3"]]
+    assert shortened == [["u1", "a2", "u3", "a3"], ["u1", "a3"]]
 
 
 @given(st.integers(min_value=1, max_value=21))
@@ -43,7 +43,7 @@ def test_first_and_last_turn_stay_and_turns_alternate(length):
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
 def test_short_history_is_not_shortened(length):
     whole = history(*("x" * length))
-    assert list(shortened_histories(whole)) == [whole]
+    assert list(shortened_histories(whole)) == []
 
 
 def test_squeezed_message_says_how_many_characters_are_left_out():

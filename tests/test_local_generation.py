@@ -249,7 +249,7 @@ def test_a_model_that_is_not_told_positions_has_no_roomy_cache(lm, monkeypatch):
 def test_rows_of_a_cache_are_put_together_and_taken_out_as_they_were():
     torch.manual_seed(0)
     rows = [[(torch.rand(2, tokens, 4), torch.rand(2, tokens, 4)) for _ in range(3)] for tokens in (5, 2)]
-    cache = RoomyCache([rows[0], None, rows[1]])
+    cache = RoomyCache([rows[0], None, rows[1]], new=20)
     assert isinstance(cache, Cache)
     assert cache.get_seq_length() == 5
     for layer in range(3):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from lm_eval.models.huggingface import HFLM
@@ -14,6 +15,7 @@ from transformers import (
     GenerationConfig,
     LogitsProcessorList,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     StoppingCriteriaList,
     StopStringCriteria,
 )
@@ -56,7 +58,7 @@ class Decoding:
             until=until,
             max_tokens=options.pop("max_gen_toks"),
             options={**options, "eos_token_id": _end_tokens(lm)},
-            stop_strings=StopStringCriteria(lm.tokenizer, [term for term in until if term]),
+            stop_strings=_stop_strings(lm.tokenizer, tuple(term for term in until if term)),
         )
 
     def text(self, tokens: list[int]) -> str:
@@ -70,6 +72,20 @@ class Decoding:
     def _cut(self, text: str, thought_end: str | None) -> str:
         said: str = postprocess_generated_text(text, self.until, thought_end)
         return said
+
+
+_STOP_STRINGS: WeakKeyDictionary[object, dict[tuple[str, ...], StopStringCriteria]] = WeakKeyDictionary()
+
+
+def _stop_strings(tokenizer: PreTrainedTokenizerBase, terms: tuple[str, ...]) -> StopStringCriteria:
+    """The criterion of a tokenizer's stop strings, made once: every token of the vocabulary is read for it.
+
+    transformers keeps what it reads too, under the vocabulary in its order, which fast tokenizers change on every call.
+    """
+    known = _STOP_STRINGS.setdefault(tokenizer, {})
+    if terms not in known:
+        known[terms] = StopStringCriteria(tokenizer, list(terms))
+    return known[terms]
 
 
 def _end_tokens(lm: HFLM) -> list[int]:
@@ -216,7 +232,7 @@ def _joined(
         for end, part in ((brought, row.ids[:seen]), (brought + new, row.ids[seen:])):
             ids[place, end - len(part) : end] = torch.tensor(part, dtype=torch.long)
             mask[place, end - len(part) : end] = 1
-    cache = RoomyCache([row.kept.first(row.seen) if row.kept else None for row in rows]) if roomy else None
+    cache = RoomyCache([row.kept.first(row.seen) if row.kept else None for row in rows], new) if roomy else None
     return ids.to(decoding.lm.device), mask.to(decoding.lm.device), cache
 
 

@@ -65,7 +65,6 @@ class LocalGeneration:
         self._name = name
         self._kept = kept
         self._roomy_up_to = roomy_up_to(lm.model)
-        self._decoding: tuple[dict[str, Any], Decoding] | None = None
 
     def encode(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Prompts in the model's tokens, exactly as they are generated from.
@@ -84,6 +83,14 @@ class LocalGeneration:
                 ids.update(zip(alike, lm.tokenizer(alike, **options)["input_ids"], strict=True))
         return [tuple(ids[text]) for text in texts]
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """How many of the model's tokens each text takes by itself, without a beginning or an end."""
+        return (
+            [len(ids) for ids in self._lm.tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+            if texts
+            else []
+        )
+
     def generate(self, prompts: Sequence[Prompted], gen_kwargs: Mapping[str, Any]) -> list[Generated]:
         """Generate for B prompts, in their order.
 
@@ -94,7 +101,7 @@ class LocalGeneration:
         Raises:
             ModelError: Not even one prompt fits into memory.
         """
-        decoding = self._read(gen_kwargs)
+        decoding = Decoding.read(gen_kwargs, self._lm)
         rows = [self._row(prompt) for prompt in prompts]
         # Rows of like length share a batch; the longest go first, so that what does not fit into memory shows at once.
         waiting = sorted(rows, key=lambda row: len(row.ids) - row.seen, reverse=True)
@@ -106,13 +113,6 @@ class LocalGeneration:
                 raise
             self._in_smaller_batches(size, waiting, decoding)
         return [row.generated for row in rows if row.generated is not None]
-
-    def _read(self, gen_kwargs: Mapping[str, Any]) -> Decoding:
-        """How to generate; to look for stop strings, every token of the vocabulary is read, which is done once."""
-        settings = dict(gen_kwargs)
-        if self._decoding is None or self._decoding[0] != settings:
-            self._decoding = settings, Decoding.read(settings, self._lm)
-        return self._decoding[1]
 
     def _row(self, prompt: Prompted) -> Row:
         ids = prompt.ids or self.encode([prompt.text])[0]

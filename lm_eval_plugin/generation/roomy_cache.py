@@ -27,6 +27,20 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     keys: torch.Tensor
     values: torch.Tensor
 
+    @classmethod
+    def of(cls, rows: Sequence[tuple[torch.Tensor, torch.Tensor] | None], longest: int, new: int) -> RoomyLayer:
+        """With what rows bring, each at the end of the longest's columns, and with room for so many tokens more."""
+        layer = cls()
+        like = next(row for row in rows if row is not None)
+        layer.lazy_initialization(*like)
+        keys, values = (
+            _padded([None if row is None else row[part] for row in rows], like[part], longest, _roomy(longest + new))
+            for part in (0, 1)
+        )
+        layer._room = (keys, values)
+        layer.keys, layer.values = keys[..., :longest, :], values[..., :longest, :]
+        return layer
+
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Begin without any token."""
         super().lazy_initialization(key_states, value_states)
@@ -41,7 +55,7 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         before = self.keys.shape[-2]
         after = before + key_states.shape[-2]
         if after > self._room[0].shape[-2]:
-            self._make_room(after + max(_LEAST_ROOM, after // 4))
+            self._make_room(_roomy(after))
         for room, states in zip(self._room, (key_states, value_states), strict=True):
             room[..., before:after, :] = states
         self.keys, self.values = (room[..., :after, :] for room in self._room)
@@ -69,16 +83,17 @@ class RoomyCache(Cache):  # type: ignore[misc]
 
     Args:
         rows: What each row brings, of one length or another; None for a row that brings nothing.
+        new: How many tokens of each row come next.
     """
 
-    def __init__(self, rows: Sequence[RowKeys | None]) -> None:
+    def __init__(self, rows: Sequence[RowKeys | None], new: int) -> None:
         super().__init__(layer_class_to_replicate=RoomyLayer)
         brought = [row for row in rows if row is not None]
         if not brought:
             return
         longest = max(row[0][0].shape[-2] for row in brought)
         for layer in range(len(brought[0])):
-            self.update(*(_padded(rows, brought[0], layer, part, longest) for part in (0, 1)), layer)
+            self.layers.append(RoomyLayer.of([None if row is None else row[layer] for row in rows], longest, new))
 
     def select(self, rows: torch.Tensor, columns: torch.Tensor) -> None:
         """Keep some rows and some columns, given by their indices."""
@@ -86,11 +101,13 @@ class RoomyCache(Cache):  # type: ignore[misc]
             layer.select(rows, columns)
 
     def row(self, place: int, columns: torch.Tensor) -> RowKeys:
-        """A copy of what one row holds in some columns."""
-        return [
-            tuple(each[place][:, columns.to(each.device)] for each in (layer.keys, layer.values))
-            for layer in self.layers
-        ]
+        """A copy of what one row holds in some columns, given by their indices in order."""
+        runs = _runs(columns)
+
+        def copied(states: torch.Tensor) -> torch.Tensor:
+            return torch.cat([states[place, :, run] for run in runs], dim=1)
+
+        return [(copied(layer.keys), copied(layer.values)) for layer in self.layers]
 
     def row_bytes(self, tokens: int) -> int:
         """How much memory so many tokens of one row take."""
@@ -118,17 +135,30 @@ def roomy_up_to(model: PreTrainedModel) -> float:
     return min((layer.sliding_window for layer in layers if layer.is_sliding), default=float("inf"))
 
 
+def _roomy(tokens: int) -> int:
+    return tokens + max(_LEAST_ROOM, tokens // 4)
+
+
+def _runs(columns: torch.Tensor) -> list[slice]:
+    """Columns as slices, of which a row's keys are copied twice as fast as one by one."""
+    cuts = (columns.diff() > 1).nonzero().squeeze(-1) + 1
+    parts = columns.tensor_split(cuts.tolist())
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
 def _with_room(states: torch.Tensor, tokens: int) -> torch.Tensor:
     room = states.new_empty((*states.shape[:-2], tokens, states.shape[-1]))
     room[..., : states.shape[-2], :] = states
     return room
 
 
-def _padded(rows: Sequence[RowKeys | None], like: RowKeys, layer: int, part: int, longest: int) -> torch.Tensor:
-    """Keys or values of all rows in one layer, each row at the end of the longest's columns."""
-    heads, _, width = like[layer][part].shape
-    padded = like[layer][part].new_zeros((len(rows), heads, longest, width))
+def _padded(rows: Sequence[torch.Tensor | None], like: torch.Tensor, longest: int, tokens: int) -> torch.Tensor:
+    """Keys or values of all rows, each at the end of the first `longest` of so many columns, zero before it."""
+    heads, _, width = like.shape
+    padded = like.new_empty((len(rows), heads, tokens, width))
     for place, row in enumerate(rows):
+        begin = longest if row is None else longest - row.shape[1]
+        padded[place, :, :begin] = 0
         if row is not None:
-            padded[place, :, longest - row[layer][part].shape[1] :] = row[layer][part]
+            padded[place, :, begin:longest] = row
     return padded

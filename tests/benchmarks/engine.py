@@ -1,10 +1,13 @@
 """The engine by itself, with models that answer at once: `python tests/benchmarks/engine.py`.
 
 Turns a second and time per dialogue: dialogues of 10 rounds and the answer, every turn asked of a model, over models that
-return a text that is there already. 10,000 dialogues take their turns with 100, so the machine is alike for both. The user
-says what its model says; a line shows beside it what the policy `userlm` with its guardrails makes of it. Memory:
-what Python holds of 1,000 dialogues in their last round, by tracemalloc, less the texts themselves, for each. Share outside of
-the models: the wall time of 64 even dialogues of the tiny Llamas (`dialogues.py`) that is not spent in `generate`.
+return a text that is there already. 10,000 dialogues are held as a run holds them, 256 at once as with batches of 64, in turn
+with 100 times 100, so the machine is alike for both; a line shows what they take if all are held at once. The user says what
+its model says; a line shows beside it what the policy `userlm` with its guardrails makes of it. Memory: what Python holds of
+1,000 dialogues in their last round, by tracemalloc, less the texts themselves, for each. Share outside of the models: the wall
+time of 64 even dialogues of the tiny Llamas (`dialogues.py`) that is not spent in model calls, which lead from prompts to
+replies as texts, as the host's `generate_until` does; and the share outside of transformers' `generate` alone, which leaves out
+tokens and what is kept of earlier turns, moved into and out of the batch.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from paired import machine, spread
 from walks import Sides, even
 
 from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.collector import collecting_seldom
 from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Progress, Reply, converse, seeded
+from lm_eval_plugin.generation.local import LocalGeneration
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Simulator, Situation, Turn, dialogue
 from lm_eval_plugin.simulators.model_user import ModelUser
@@ -35,7 +40,8 @@ from lm_eval_plugin.transcript import Message, Role
 ROUNDS = 10
 TURNS = 2 * ROUNDS + 1
 FEW, MANY = 100, 10_000
-REPETITIONS = 5
+LIVE = 256
+REPETITIONS = 9
 SAYINGS = [f"Let me think about step {place} of it." for place in range(ROUNDS)]
 
 
@@ -75,14 +81,15 @@ def scripts(count: int, user: Simulator) -> Iterator[Dialogue]:
         yield seeded(script, place)
 
 
-def seconds(count: int, user: Simulator) -> float:
-    """What so many dialogues take, all at once.
+def seconds(count: int, user: Simulator, live: int | None = None) -> float:
+    """What so many dialogues take, all or some of them at once.
 
     Raises:
         ValueError: A dialogue was not held to its end.
     """
     started = time.perf_counter()
-    transcripts = converse(scripts(count, user), MODELS)
+    with collecting_seldom():
+        transcripts = converse(scripts(count, user), MODELS, live=live)
     took = time.perf_counter() - started
     if {len(transcript.messages) for transcript in transcripts} != {TURNS}:
         raise ValueError(f"a dialogue has another length than {TURNS} turns")
@@ -105,30 +112,33 @@ def bytes_per_dialogue(count: int = 1_000) -> float:
     return (held[0] - before) / count
 
 
-def outside_models(folder: Path) -> list[float]:
-    """The share of wall time that is not spent in `generate`, once for each of some repetitions."""
+def outside_models(folder: Path) -> list[tuple[float, float]]:
+    """Shares of wall time, once for each of some repetitions: outside of model calls, and of transformers' `generate`."""
     walks = even()
     sides = Sides.made(folder, "llama", walks)
-    inside = [0.0]
+    calls, generating = [0.0], [0.0]
+    for name in ("encode", "generate"):
+        setattr(LocalGeneration, name, _timed(getattr(LocalGeneration, name), calls))
     for model in (sides.assistant.model, sides.user.model):
-        model.generate = _timed(model.generate, inside)
+        model.generate = _timed(model.generate, generating)
     ours(sides, walks)
     shares = []
     for _ in range(REPETITIONS):
-        inside[0] = 0.0
+        calls[0] = generating[0] = 0.0
         started = time.perf_counter()
         ours(sides, walks)
-        shares.append(1 - inside[0] / (time.perf_counter() - started))
+        took = time.perf_counter() - started
+        shares.append((1 - calls[0] / took, 1 - generating[0] / took))
     return shares
 
 
-def _timed(generate, inside: list[float]):
+def _timed(work, spent: list[float]):
     def timed(*arguments, **options):
         started = time.perf_counter()
         try:
-            return generate(*arguments, **options)
+            return work(*arguments, **options)
         finally:
-            inside[0] += time.perf_counter() - started
+            spent[0] += time.perf_counter() - started
 
     return timed
 
@@ -137,18 +147,25 @@ def main() -> None:
     """Measure and print one line for each."""
     print(machine(), flush=True)
     user = Mouthpiece()
-    seconds(FEW, user)
-    pairs = [(sum(seconds(FEW, user) for _ in range(MANY // FEW)), seconds(MANY, user)) for _ in range(REPETITIONS)]
-    turns = [MANY * TURNS / took for _, took in pairs]
+    seconds(MANY, user, LIVE)
+    rounds = [
+        (sum(seconds(FEW, user) for _ in range(MANY // FEW)), seconds(MANY, user, LIVE), seconds(MANY, user))
+        for _ in range(REPETITIONS)
+    ]
+    turns = [MANY * TURNS / held for _, held, _ in rounds]
     print(f"turns a second, {MANY:,} dialogues: {spread(turns, 0)}; at least 20,000")
     guarded = [FEW * TURNS / seconds(FEW, ModelUser("user", UserLM())) for _ in range(REPETITIONS)]
     print(f"turns a second with the policy userlm and its guardrails: {spread(guarded, 0)}")
-    ratios = [large / small for small, large in pairs]
-    print(f"time per dialogue, {MANY:,} at once / {FEW} at once: {spread(ratios, 3)}; at most 1.1")
+    ratios = [held / few for few, held, _ in rounds]
+    print(f"time per dialogue, {MANY:,} / {FEW}: {spread(ratios, 3)}; at most 1.1")
+    ratios = [whole / few for few, _, whole in rounds]
+    print(f"time per dialogue, {MANY:,} at once / {FEW}: {spread(ratios, 3)}")
     print(f"memory per live dialogue, its texts not counted: {bytes_per_dialogue() / 1024:.1f} KiB; below 10 KiB")
     with tempfile.TemporaryDirectory() as folder:
-        shares = [100 * share for share in outside_models(Path(folder))]
-    print(f"outside of generate, {DIALOGUES} dialogues: {spread(shares, 1)} %; at most 3 %")
+        shares = outside_models(Path(folder))
+    calls, generating = ([100 * share for share in kind] for kind in zip(*shares, strict=True))
+    print(f"outside of model calls, {DIALOGUES} dialogues: {spread(calls, 1)} %; at most 3 %")
+    print(f"outside of transformers' generate: {spread(generating, 1)} %")
 
 
 if __name__ == "__main__":
