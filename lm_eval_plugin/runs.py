@@ -176,6 +176,14 @@ def _summaries(results: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
+def model_of(samples: Path) -> str:
+    """The model that a samples file is of, as the host names it; the file's folder where no results file lies beside it."""
+    match = _NAME.fullmatch(samples.name)
+    results = samples.with_name(f"results_{match['date']}.json") if match else None
+    folder = samples.parent.name
+    return folder if results is None or not results.is_file() else _model(_results(results), folder)
+
+
 def _model(results: Mapping[str, Any], folder: str) -> str:
     """The model's name; of a model type without arguments, that of the type."""
     named = results.get("model_name") if results["config"].get("model_args") else results.get("model_source")

@@ -11,7 +11,7 @@ from lm_eval_plugin.cli import main
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.records import StaticResponse
-from lm_eval_plugin.runs import load_run
+from lm_eval_plugin.runs import load_run, model_of
 
 
 @pytest.fixture
@@ -128,6 +128,13 @@ def test_a_run_has_its_configuration_and_what_the_model_said_without_a_dialogue(
     loaded = load_run(run)
     assert loaded.configuration["torch_seed"] == 1234
     assert loaded.tasks["good"].static[0][:2] == (StaticResponse("A", -0.5), StaticResponse("B", -1.5))
+
+
+def test_samples_are_of_the_model_that_the_results_beside_them_name(samples, results):
+    moved = samples.parent.rename(samples.parent.with_name("x7vq2k")) / samples.name
+    assert model_of(moved) == "m"
+    moved.with_name(results.name).unlink()
+    assert model_of(moved) == "x7vq2k"
 
 
 def test_what_it_generated_without_a_dialogue_is_kept_as_text(run, samples):

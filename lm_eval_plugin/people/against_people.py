@@ -12,7 +12,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.people.human_accuracy import Agreement, People, agreement, complete
 from lm_eval_plugin.records import read_records
-from lm_eval_plugin.runs import sample_files
+from lm_eval_plugin.runs import model_of, sample_files
 from lm_eval_plugin.strict import validated
 from lm_eval_plugin.summary import foretelling
 
@@ -22,7 +22,7 @@ class AgainstPeople:
     """A task of a run beside the people that its `human:` block names.
 
     Args:
-        model: The model under test, by the name of its folder.
+        model: The model under test, as the host names it; its folder's name where the results are not beside the samples.
         simulator: The simulated user's label.
         people: The people.
         questions: How many questions were asked.
@@ -66,7 +66,7 @@ def _compared(file: Path, samples: list[dict[str, Any]]) -> AgainstPeople:
     if not sides["simulated"][0]:
         raise ConfigError(f"{file}: no question has both a scored dialogue and an answer of a person")
     return AgainstPeople(
-        model=file.parent.name,
+        model=model_of(file),
         simulator=records[0].transcripts[0].simulator,
         people=validated(People, {key: reached[0].get(key) for key in People.known_keys()}, f"{file}: people"),
         questions=len(samples),

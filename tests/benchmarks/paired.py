@@ -16,13 +16,15 @@ HEADING = "| work | contender | seconds | ratio to ours | target |\n|---|---|---
 def alternated(contenders: Mapping[str, Callable[[], Result]], repetitions: int) -> dict[str, list[float]]:
     """Seconds of each contender, one a repetition; all must come to an equal result each time.
 
+    Every second repetition is in the opposite order, so that none profits from its place.
+
     Raises:
         ValueError: A contender's result is another one, so the times do not compare.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}
     expected: Result | None = None
-    for _ in range(repetitions):
-        for name, work in contenders.items():
+    for repetition in range(repetitions):
+        for name, work in list(contenders.items())[:: -1 if repetition % 2 else 1]:
             started = time.perf_counter()
             result = work()
             times[name].append(time.perf_counter() - started)
