@@ -25,9 +25,6 @@ from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
 from lm_eval_plugin.generation.roomy_cache import RoomyCache
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
 
-_FEW = 8
-"""Rows below which a batch runs until its last row has ended; to call again costs more than it saves."""
-
 
 @dataclass(frozen=True)
 class Decoding:
@@ -116,7 +113,7 @@ class Row:
 def decode(rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
     """Generate for B rows that fit into memory together; each gets its text.
 
-    Once half of them have ended, the others go on without them.
+    Once a quarter of them have ended, the others go on without them.
 
     Args:
         rows: B rows.
@@ -135,7 +132,7 @@ def decode(rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept:
     while alive:
         before = ids.shape[1]
         sampler = None if drawn is None else RowSampler(drawn, before - produced)
-        step = _Step(decoding.stop_strings, sampler, whole=cache is None or len(alive) < _FEW)
+        step = _Step(decoding.stop_strings, sampler, whole=cache is None)
         ids = decoding.lm._model_generate(  # noqa: SLF001
             context=ids,
             max_length=before + decoding.max_tokens - produced,
@@ -168,7 +165,7 @@ class _Step:
     Args:
         stop_strings: Tells which rows have come to a stop string.
         sampler: Chooses the tokens; None for the likeliest.
-        whole: Whether to go on until all rows have ended, not half of them.
+        whole: Whether to go on until all rows have ended, not a quarter of them.
     """
 
     def __init__(self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, whole: bool) -> None:
@@ -205,7 +202,7 @@ class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
     def __init__(self, criteria: Sequence[Any], input_ids: torch.Tensor, *, whole: bool) -> None:
         super().__init__(criteria)
         rows = input_ids.shape[0]
-        self._enough = rows if whole else (rows + 1) // 2
+        self._enough = rows if whole else (rows + 3) // 4
         self.widths = torch.full((rows,), torch.iinfo(torch.long).max, device=input_ids.device)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:

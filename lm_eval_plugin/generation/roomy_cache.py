@@ -67,8 +67,11 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     def select(self, rows: torch.Tensor, columns: torch.Tensor) -> None:
         """Keep some rows and some columns, given by their indices."""
-        rows, columns = rows.to(self.keys.device), columns.to(self.keys.device)
-        self._hold(*(each[rows][:, :, columns] for each in (self.keys, self.values)))
+        device = self.keys.device
+        heads = torch.arange(self.keys.shape[1], device=device)
+        # All at once, which copies what is kept once.
+        wanted = rows.to(device)[:, None, None], heads[:, None], columns.to(device)
+        self._hold(self.keys[wanted], self.values[wanted])
 
     def _hold(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         self._room = (keys, values)
