@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import compress
 from typing import Any
 
 from lm_eval.api.instance import Instance
@@ -77,13 +78,10 @@ def score_reply(lm: LM, requests: Sequence[Instance]) -> list[dict[str, Any]]:
     """
     _check_backend(lm)
     strings = [_tokenized(lm, prompt, **asked) for prompt, asked in (instance.args for instance in requests)]
-    fitting = [string for string in strings if _fits(lm, string)]
+    fits = [len(string.tokens) <= int(lm.max_length) for string in strings]
+    fitting = list(compress(strings, fits))
     told = iter(likelihoods(lm, fitting) if fitting else [])
-    return [asdict(_score(string, next(told) if _fits(lm, string) else None)) for string in strings]
-
-
-def _fits(lm: TemplateLM, string: TokenString) -> bool:
-    return len(string.tokens) <= int(lm.max_length)
+    return [asdict(_score(string, next(told) if fit else None)) for string, fit in zip(strings, fits, strict=True)]
 
 
 def _score(string: TokenString, told: Likelihoods | None) -> ReplyScore:
