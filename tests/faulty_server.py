@@ -7,7 +7,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -49,6 +49,8 @@ class FaultyServer(ThreadingHTTPServer):
             `planned` goes before them.
         answer: What to reply to a prompt; a chat's prompt is its messages as JSON.
         seed: Of the draws.
+
+    Every request is held for `hold_s` seconds, and before that until as many have come as the `meeting` is for.
     """
 
     daemon_threads = True
@@ -68,6 +70,7 @@ class FaultyServer(ThreadingHTTPServer):
         self.under_way = 0
         self.most_under_way = 0
         self.hold_s = 0.0
+        self.meeting: threading.Barrier | None = None
         self.closing = threading.Event()
         self._attempts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -130,6 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.keys.append(self.headers.get("Authorization", ""))
         fault = self.server.draw(body)
         with self.server.counted():
+            if self.server.meeting is not None:
+                with suppress(threading.BrokenBarrierError):
+                    self.server.meeting.wait()
             self.server.closing.wait(self.server.hold_s)
             self.reply_to(body, fault)
 

@@ -29,7 +29,7 @@ def backend(server):
         "base_url": f"{server.address}/chat/completions",
         "model": "any",
         "num_concurrent": 16,
-        "timeout": 1,
+        "timeout": 3,
         "max_retries": 3,
     }
 
