@@ -3,92 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
-from transformers import (
-    GenerationConfig,
-    LogitsProcessorList,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    StoppingCriteriaList,
-    StopStringCriteria,
-)
 
 from lm_eval_plugin.generation import Generated, Prompted
+from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
 from lm_eval_plugin.generation.roomy_cache import RoomyCache
+from lm_eval_plugin.generation.row_ends import DecodingToRowEnds
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """How to generate.
-
-    Args:
-        lm: The model.
-        until: Strings that end a text, the model's end token among them.
-        max_tokens: Longest text, in tokens.
-        options: What else goes to `generate`.
-        stop_strings: Tells which rows have come to one of the strings.
-    """
-
-    lm: HFLM
-    until: list[str]
-    max_tokens: int
-    options: Mapping[str, Any]
-    stop_strings: StopStringCriteria
-
-    @classmethod
-    def read(cls, gen_kwargs: Mapping[str, Any], lm: HFLM) -> Decoding:
-        """From what the host's `generate_until` takes, read as the host does."""
-        options = normalize_gen_kwargs(dict(gen_kwargs), lm.max_gen_toks)
-        eos = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
-        until = handle_stop_sequences(options.pop("until", None), eos=eos)
-        return cls(
-            lm=lm,
-            until=until,
-            max_tokens=options.pop("max_gen_toks"),
-            options={**options, "eos_token_id": _end_tokens(lm)},
-            stop_strings=_stop_strings(lm.tokenizer, tuple(term for term in until if term)),
-        )
-
-    def text(self, tokens: list[int]) -> str:
-        """What a row says, without thoughts that the backend was told how to find, up to the first stop string."""
-        thought_end = self.lm.think_end_token
-        if isinstance(thought_end, int) and thought_end in tokens:
-            tokens = tokens[len(tokens) - tokens[::-1].index(thought_end) :]
-            return self._cut(self.lm.tok_decode(tokens).lstrip(), None)
-        return self._cut(self.lm.tok_decode(tokens), thought_end if isinstance(thought_end, str) else None)
-
-    def _cut(self, text: str, thought_end: str | None) -> str:
-        said: str = postprocess_generated_text(text, self.until, thought_end)
-        return said
-
-
-_STOP_STRINGS: WeakKeyDictionary[object, dict[tuple[str, ...], StopStringCriteria]] = WeakKeyDictionary()
-
-
-def _stop_strings(tokenizer: PreTrainedTokenizerBase, terms: tuple[str, ...]) -> StopStringCriteria:
-    """The criterion of a tokenizer's stop strings, made once: every token of the vocabulary is read for it.
-
-    transformers keeps what it reads too, under the vocabulary in its order, which fast tokenizers change on every call.
-    """
-    known = _STOP_STRINGS.setdefault(tokenizer, {})
-    if terms not in known:
-        known[terms] = StopStringCriteria(tokenizer, list(terms))
-    return known[terms]
-
-
-def _end_tokens(lm: HFLM) -> list[int]:
-    """The tokens with which the model ends a text: the tokenizer's, and those that the checkpoint adds."""
-    own = lm.model.generation_config.eos_token_id
-    return sorted({lm.eot_token_id, *(own if isinstance(own, list) else [] if own is None else [own])})
 
 
 @dataclass
@@ -132,7 +57,7 @@ def decode(rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept:
     while alive:
         before = ids.shape[1]
         sampler = None if drawn is None else RowSampler(drawn, before - produced)
-        step = _Step(decoding.stop_strings, sampler, whole=cache is None)
+        step = DecodingToRowEnds(decoding.stop_strings, sampler, whole=cache is None)
         ids = decoding.lm._model_generate(  # noqa: SLF001
             context=ids,
             max_length=before + decoding.max_tokens - produced,
@@ -157,60 +82,6 @@ def decode(rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept:
         if alive and cache is not None:
             ids, mask = _without_ended(torch.tensor(going, device=ids.device), ids, mask, cache)
             drawn = None if drawn is None else drawn[going]
-
-
-class _Step:
-    """The part of `generate` that decodes, until enough rows have ended.
-
-    Args:
-        stop_strings: Tells which rows have come to a stop string.
-        sampler: Chooses the tokens; None for the likeliest.
-        whole: Whether to go on until all rows have ended, not a quarter of them.
-    """
-
-    def __init__(self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, whole: bool) -> None:
-        self._stop_strings = stop_strings
-        self._sampler = sampler
-        self._whole = whole
-        self.widths = torch.empty(0)
-
-    def __call__(
-        self,
-        model: PreTrainedModel,
-        input_ids: torch.Tensor,
-        logits_processor: LogitsProcessorList,
-        stopping_criteria: StoppingCriteriaList,
-        generation_config: GenerationConfig,
-        **model_kwargs: Any,
-    ) -> torch.Tensor:
-        """Decode as `generate` would, with its own processors and criteria before those of the rows."""
-        if self._sampler is not None:
-            # It comes last and leaves one token, which is then the likeliest.
-            logits_processor.append(self._sampler)
-            generation_config.do_sample = False
-        ends = _RowEnds([*stopping_criteria, self._stop_strings], input_ids, whole=self._whole)
-        sequences: torch.Tensor = model._sample(  # noqa: SLF001
-            input_ids, logits_processor, ends, generation_config, **model_kwargs
-        )
-        self.widths = ends.widths
-        return sequences
-
-
-class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
-    """Criteria that remember how wide each row was when it ended, and stop once enough rows have."""
-
-    def __init__(self, criteria: Sequence[Any], input_ids: torch.Tensor, *, whole: bool) -> None:
-        super().__init__(criteria)
-        rows = input_ids.shape[0]
-        self._enough = rows if whole else (rows + 3) // 4
-        self.widths = torch.full((rows,), torch.iinfo(torch.long).max, device=input_ids.device)
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        width = input_ids.shape[1]
-        ended = super().__call__(input_ids, scores, **kwargs)
-        self.widths = torch.where(ended, self.widths.clamp(max=width), self.widths)
-        ended = self.widths <= width
-        return ended | (ended.sum() >= self._enough)
 
 
 def _joined(

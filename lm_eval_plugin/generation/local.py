@@ -23,7 +23,8 @@ from lm_eval.models.utils import has_bos_prefix
 
 from lm_eval_plugin.errors import ModelError
 from lm_eval_plugin.generation import Generated, Prompted
-from lm_eval_plugin.generation.batch import Decoding, Row, decode
+from lm_eval_plugin.generation.batch import Row, decode
+from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import KeptKeys
 from lm_eval_plugin.generation.roomy_cache import roomy_up_to
 

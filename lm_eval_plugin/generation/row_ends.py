@@ -1,0 +1,71 @@
+"""Decoding with transformers' own loop, in which every row of a batch has an end of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    PreTrainedModel,
+    StoppingCriteriaList,
+    StopStringCriteria,
+)
+
+from lm_eval_plugin.generation.row_sampling import RowSampler
+
+
+class DecodingToRowEnds:
+    """The part of `generate` that decodes, until enough rows have ended.
+
+    Args:
+        stop_strings: Tells which rows have come to a stop string.
+        sampler: Chooses the tokens; None for the likeliest.
+        whole: Whether to go on until all rows have ended, not a quarter of them.
+    """
+
+    def __init__(self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, whole: bool) -> None:
+        self._stop_strings = stop_strings
+        self._sampler = sampler
+        self._whole = whole
+        self.widths = torch.empty(0)
+
+    def __call__(
+        self,
+        model: PreTrainedModel,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: GenerationConfig,
+        **model_kwargs: Any,
+    ) -> torch.Tensor:
+        """Decode as `generate` would, with its own processors and criteria before those of the rows."""
+        if self._sampler is not None:
+            # It comes last and leaves one token, which is then the likeliest.
+            logits_processor.append(self._sampler)
+            generation_config.do_sample = False
+        ends = _RowEnds([*stopping_criteria, self._stop_strings], input_ids, whole=self._whole)
+        sequences: torch.Tensor = model._sample(  # noqa: SLF001
+            input_ids, logits_processor, ends, generation_config, **model_kwargs
+        )
+        self.widths = ends.widths
+        return sequences
+
+
+class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
+    """Criteria that remember how wide each row was when it ended, and stop once enough rows have."""
+
+    def __init__(self, criteria: Sequence[Any], input_ids: torch.Tensor, *, whole: bool) -> None:
+        super().__init__(criteria)
+        rows = input_ids.shape[0]
+        self._enough = rows if whole else (rows + 3) // 4
+        self.widths = torch.full((rows,), torch.iinfo(torch.long).max, device=input_ids.device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        width = input_ids.shape[1]
+        ended = super().__call__(input_ids, scores, **kwargs)
+        self.widths = torch.where(ended, self.widths.clamp(max=width), self.widths)
+        ended = self.widths <= width
+        return ended | (ended.sum() >= self._enough)
