@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
@@ -22,31 +21,30 @@ def script(name, rounds):
 
 
 class Model:
-    """Says what it is asked, after a while, and notes who else was speaking meanwhile."""
+    """Says what it is asked, one call at a time."""
 
-    def __init__(self, speaking=None, seconds=0.0):
-        self.speaking = set() if speaking is None else speaking
-        self.seconds = seconds
+    def __init__(self):
+        self.speaking = False
         self.batches = []
-        self.together = 0
         self.cancelled = False
 
     def reply(self, asks):
-        assert self not in self.speaking
-        self.speaking.add(self)
-        time.sleep(self.seconds)
-        self.together = max(self.together, len(self.speaking))
+        assert not self.speaking
+        self.speaking = True
         self.batches.append([ask.prompt(ask.history) for ask in asks])
-        self.speaking.discard(self)
+        self.meet()
+        self.speaking = False
         return [Reply(f"{ask.prompt(ask.history)}{len(ask.history)}") for ask in asks]
+
+    def meet(self):
+        pass
 
     def cancel(self):
         self.cancelled = True
 
 
-def both(seconds=0.0):
-    speaking = set()
-    return {role: Model(speaking, seconds) for role in Role}
+def both():
+    return {role: Model() for role in Role}
 
 
 def scripts(count=7):
@@ -71,9 +69,20 @@ def test_which_dialogues_share_a_batch_is_fixed():
 
 
 def test_one_half_is_at_one_model_while_the_other_is_at_the_other():
-    models = both(seconds=0.02)
-    converse_in_halves(scripts(8), models)
-    assert models[Role.USER].together == 2
+    meeting = threading.Barrier(2, timeout=60)
+
+    class Meeting(Model):
+        def __init__(self, call):
+            super().__init__()
+            self.call = call
+
+        def meet(self):
+            if len(self.batches) == self.call:
+                meeting.wait()
+
+    # The assistant's first call, for one half, ends only while the user's second, for the other half, is under way.
+    models = {Role.USER: Meeting(2), Role.ASSISTANT: Meeting(1)}
+    assert converse_in_halves(scripts(8), models) == converse(scripts(8), both())
 
 
 def test_progress_counts_both_halves():
