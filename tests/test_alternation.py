@@ -85,6 +85,24 @@ def test_one_half_is_at_one_model_while_the_other_is_at_the_other():
     assert converse_in_halves(scripts(8), models) == converse(scripts(8), both())
 
 
+def test_a_model_is_asked_by_one_half_at_a_time():
+    class Watching(Model):
+        def __init__(self):
+            super().__init__()
+            self.another = threading.Event()
+
+        def reply(self, asks):
+            if self.speaking:
+                self.another.set()
+            return super().reply(asks)
+
+        def meet(self):
+            if len(self.batches) == 1:
+                assert not self.another.wait(0.2)
+
+    converse_in_halves(scripts(8), {Role.USER: Watching(), Role.ASSISTANT: Model()})
+
+
 def test_progress_counts_both_halves():
     seen = []
     converse_in_halves(scripts(), both(), on_round=seen.append)
