@@ -70,10 +70,10 @@ class Reply:
     Args:
         text: What it says.
         tokens: Its length in tokens of the model; None where that is not known.
-        seconds: Wall time of the call that produced it.
+        seconds: Wall time in which it was produced.
         reasoning: What the model thought before.
         trimmed: Whether the model was shown less than the whole history.
-        batch: How many replies the call produced.
+        batch: How many replies were produced at a time meanwhile, itself included, on average.
     """
 
     text: str

@@ -138,10 +138,10 @@ def foretelling(records: Sequence[QuestionRecord]) -> dict[str, list[float | Non
 
 
 def _waiting(transcripts: Sequence[Transcript], role: Role) -> dict[str, float] | None:
-    """How long the other side waits for a message of a role, in seconds of wall time; None if nothing was measured.
+    """How long a message of a role takes, in seconds of wall time; None if nothing was measured.
 
-    A message takes as long as the call that produced it, which answered a whole batch: `batch` is the median of its size.
-    Throughput is the tokens of all messages over the time of all calls, of which each message bears its share.
+    It is produced with others at the same time, on which its own time depends: `batch` is the median of their number.
+    Throughput is the tokens of all messages over the time in which any was produced, of which each message bears its share.
     """
     timed = [
         (message.seconds, message.batch, message.tokens)

@@ -98,7 +98,7 @@ def test_what_is_sampled_is_distributed_as_the_model_says():
     """Chi-square of 20,000 draws from a known distribution; the 99.99 % quantile for 3 degrees of freedom is 21.1."""
     chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
     drawn = draws(range(20_000), 1, torch.device("cpu"))
-    sampler = RowSampler(drawn, start=0)
+    sampler = RowSampler(drawn, torch.zeros(20_000, dtype=torch.long))
     chosen = sampler(torch.zeros((20_000, 0)), chances.log().expand(20_000, -1)).argmax(dim=-1)
     counts, expected = torch.bincount(chosen, minlength=4), chances * 20_000
     assert float(((counts - expected) ** 2 / expected).sum()) < 21.1
@@ -106,7 +106,8 @@ def test_what_is_sampled_is_distributed_as_the_model_says():
 
 def test_a_token_without_a_chance_is_never_sampled():
     scores = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0, -torch.inf]]).expand(2000, -1)
-    chosen = RowSampler(draws(range(2000), 1, torch.device("cpu")), 0)(torch.zeros((2000, 0)), scores).argmax(dim=-1)
+    sampler = RowSampler(draws(range(2000), 1, torch.device("cpu")), torch.zeros(2000, dtype=torch.long))
+    chosen = sampler(torch.zeros((2000, 0)), scores).argmax(dim=-1)
     assert set(chosen.tolist()) == {1, 3}
 
 
@@ -145,7 +146,41 @@ def test_rows_that_have_ended_leave_the_batch(roomy, monkeypatch):
     assert rows[0] == 24
     assert rows == sorted(rows, reverse=True)
     assert rows[-1] < 12
-    assert {reply.batch for reply in replies} == {24}
+    companies = [reply.batch for reply in replies]
+    assert max(companies) == 24
+    assert min(companies) < 12
+
+
+def test_rows_that_wait_take_the_places_of_those_that_have_ended(roomy, monkeypatch):
+    settings = {**SAMPLED, "max_gen_toks": 48, "until": ["a", "e", "i"]}
+    prompts = [Prompted(text, seed) for seed, text in enumerate(texts_of(24))]
+    prompts.sort(key=lambda prompt: len(roomy.tok_encode(prompt.text)), reverse=True)
+    expected = [reply.text for reply in local(roomy).generate(prompts, settings)]
+    watch = Watch(roomy, monkeypatch)
+    for start in (0, 8, 16):
+        local(roomy).generate(prompts[start : start + 8], settings)
+    apart, watch.shapes = len(watch.shapes), []
+    in_batches(roomy, 8, monkeypatch)
+    assert [reply.text for reply in local(roomy).generate(prompts, settings)] == expected
+    assert len(watch.shapes) < 0.8 * apart
+    assert max(rows for rows, _ in watch.shapes) == 8
+    # Each prompt goes through the model once, among others that have waited.
+    assert sum(rows for rows, tokens in watch.shapes if tokens > 1) == 24
+
+
+def test_a_window_that_slides_is_not_outgrown_by_rows_that_come_together(tmp_path, monkeypatch):
+    """Rows within the window, some of which would reach beyond it beside the longest."""
+    mistral = HFLM(
+        pretrained=str(tiny_models.save_model(tmp_path, "mistral")), device="cpu", dtype="float32", batch_size=4
+    )
+    window, rng = mistral.model.config.sliding_window, random.Random(3)
+    settings = {**SAMPLED, "until": ["e"], "max_gen_toks": 24}
+    prompts = []
+    for place in range(16):
+        ids = mistral.tok_encode(" ".join(rng.choices(WORDS, k=400)))[: window - rng.randint(0, 60)]
+        prompts.append(Prompted(mistral.tokenizer.decode(ids), place, Conversation()))
+    alone = [local(mistral).generate([prompt], settings)[0].text for prompt in prompts]
+    assert [reply.text for reply in local(mistral).generate(prompts, settings)] == alone
 
 
 def test_what_is_kept_stays_within_its_budget_and_ends_with_its_dialogue(roomy):
@@ -160,18 +195,38 @@ def test_what_is_kept_stays_within_its_budget_and_ends_with_its_dialogue(roomy):
     assert kept.size == 0
 
 
+def test_what_rows_that_wait_have_kept_counts_until_they_begin(roomy, monkeypatch):
+    kept, sizes = KeptKeys(PLENTY), []
+    generation = LocalGeneration(in_batches(roomy, 4, monkeypatch), "the model", kept)
+    prompts = [Prompted(text, 0, Conversation()) for text in texts_of(12)]
+    generation.generate(prompts, GREEDY)
+    before = kept.size
+    forward = roomy.model.forward
+
+    def watched(*args, **kwargs):
+        sizes.append(kept.size)
+        return forward(*args, **kwargs)
+
+    watched.__signature__ = inspect.signature(forward)
+    monkeypatch.setattr(roomy.model, "forward", watched)
+    generation.generate(prompts, GREEDY)
+    assert 0.5 * before < sizes[0] < before
+
+
 def test_a_batch_that_does_not_fit_into_memory_is_halved(lm, monkeypatch, caplog):
     expected = talked(local(lm), GREEDY)
-    generate = lm.model.generate
+    generate, caches = lm.model.generate, []
 
     def cramped(*args, **kwargs):
         if kwargs["input_ids"].shape[0] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        caches.append(sum(type(each) is RoomyCache for each in gc.get_objects()))
         return generate(*args, **kwargs)
 
     monkeypatch.setattr(lm.model, "generate", cramped)
     monkeypatch.setattr(lm, "batch_size_per_gpu", 8)
     assert talked(local(lm), GREEDY) == expected
+    assert caches[0] <= 1, "what did not fit is still held"
     assert "going on with batches of 4" in caplog.text
     assert "going on with batches of 2" in caplog.text
     assert lm.batch_size == 2

@@ -32,8 +32,9 @@ class Generated:
 
     Args:
         text: It, up to where it was stopped.
-        seconds: Wall time of the call that produced it.
-        batch: How many texts that call produced.
+        seconds: Wall time in which it was produced.
+        batch: How many texts were produced at a time meanwhile, itself included, so that each bears its share of the time:
+            the harmonic mean over these seconds.
     """
 
     text: str

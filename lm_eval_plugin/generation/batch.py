@@ -1,8 +1,12 @@
-"""One batch of prompts through transformers' `generate`, each row until its own end."""
+"""Rows that are generated together, through transformers' `generate`, each until its own end.
+
+Once a quarter of a batch has ended, the others go on without them, and beside rows that have waited for a place. So no row
+waits long for one that says more.
+"""
 
 from __future__ import annotations
 
-import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,9 +15,10 @@ import torch
 from lm_eval_plugin.generation import Generated, Prompted
 from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
-from lm_eval_plugin.generation.roomy_cache import RoomyCache
+from lm_eval_plugin.generation.roomy_cache import RoomyCache, RowKeys
 from lm_eval_plugin.generation.row_ends import DecodingToRowEnds
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
+from lm_eval_plugin.generation.shared_time import Moment, SharedTime
 
 
 @dataclass
@@ -23,100 +28,175 @@ class Row:
     Args:
         prompt: What was asked.
         ids: The prompt in tokens.
-        kept: What is left of the dialogue's turn before.
-        seen: How many of the prompt's tokens that holds.
+        seen: How many of them the dialogue's turn before has left in the kept keys.
     """
 
     prompt: Prompted
     ids: Sequence[int]
-    kept: Kept | None = None
     seen: int = 0
     new: list[int] = field(default_factory=list, init=False)
     generated: Generated | None = field(default=None, init=False)
+    _began: Moment = field(default=Moment(0.0, 0.0), init=False)
+
+    def begin(self, now: Moment, kept: KeptKeys) -> RowKeys | None:
+        """Start, or start over; the keys and values of the tokens that are seen, which are not kept any more."""
+        self._began = now
+        self.new.clear()
+        found = kept.take(self.prompt.conversation)
+        self.seen = self.seen if found else 0
+        return found.first(self.seen) if found and self.seen else None
+
+    def end(self, now: Moment, text: str) -> None:
+        """Have got its text."""
+        seconds, batch = now.since(self._began)
+        self.generated = Generated(text, round(seconds, 3), batch)
 
 
-def decode(rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
-    """Generate for B rows that fit into memory together; each gets its text.
-
-    Once a quarter of them have ended, the others go on without them.
+def decode(rows: Sequence[Row], size: int, decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
+    """Generate for rows; each gets its text as it ends.
 
     Args:
-        rows: B rows.
+        rows: At least one; they come in their order.
+        size: How many of them fit into memory together.
         decoding: How to generate.
         roomy_up_to: The longest row for which the model can use a `RoomyCache`; longer ones bring nothing, keep nothing
             and stay together to the end.
         kept: Where what the rows have seen is kept for their dialogues' next turns.
     """
-    started = time.perf_counter()
-    ids, mask, cache = _joined(rows, decoding, roomy_up_to)
-    sampled = decoding.options["do_sample"]
-    drawn = draws([row.prompt.seed for row in rows], decoding.max_tokens, ids.device) if sampled else None
-    alive, produced = list(rows), 0
-    for row in rows:
-        row.new.clear()
-    while alive:
-        before = ids.shape[1]
-        sampler = None if drawn is None else RowSampler(drawn, before - produced)
-        step = DecodingToRowEnds(decoding.stop_strings, sampler, whole=cache is None)
-        ids = decoding.lm._model_generate(  # noqa: SLF001
-            context=ids,
-            max_length=before + decoding.max_tokens - produced,
+    waiting, time = deque(rows), SharedTime()
+    batch = None
+    while waiting:
+        places = size - len(batch.rows) if batch else size
+        next_rows = [waiting.popleft() for _ in range(min(places, len(waiting)))]
+        newcomers = _Batch(next_rows, decoding, time, roomy_up_to=roomy_up_to, kept=kept)
+        if batch and batch.can_take(newcomers):
+            newcomers.go_on(one_token=True)
+            batch.take(newcomers)
+        else:
+            while batch and batch.rows:
+                batch.go_on()
+            batch = newcomers
+        batch.go_on()
+    while batch and batch.rows:
+        batch.go_on()
+
+
+class _Batch:
+    """B rows that fit into memory together.
+
+    Args:
+        rows: The rows.
+        time: The time that they share with those of other batches of the call.
+        decoding, roomy_up_to, kept: See `decode`.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], decoding: Decoding, time: SharedTime, *, roomy_up_to: float, kept: KeptKeys
+    ) -> None:
+        self.rows = list(rows)
+        self._decoding = decoding
+        self._time = time
+        self._roomy_up_to = roomy_up_to
+        self._kept = kept
+        device = decoding.lm.device
+        now = time.changes(len(rows))
+        brought = [row.begin(now, kept) for row in rows]
+        seen, new = max(row.seen for row in rows), max(len(row.ids) - row.seen for row in rows)
+        self._cache = RoomyCache(brought, new) if self._is_roomy(seen + new) else None
+        if self._cache is None:
+            seen, new = 0, max(len(row.ids) for row in rows)
+        self._ids = torch.full((len(rows), seen + new), decoding.lm.tokenizer.pad_token_id)
+        self._mask = torch.zeros_like(self._ids)
+        for place, row in enumerate(rows):
+            cut = 0 if self._cache is None else row.seen
+            for end, part in ((seen, row.ids[:cut]), (seen + new, row.ids[cut:])):
+                self._ids[place, end - len(part) : end] = torch.tensor(part, dtype=torch.long)
+                self._mask[place, end - len(part) : end] = 1
+        self._ids, self._mask = self._ids.to(device), self._mask.to(device)
+        seeds = [row.prompt.seed for row in rows]
+        self._drawn = draws(seeds, decoding.max_tokens, device) if decoding.options["do_sample"] else None
+
+    def _is_roomy(self, width: int) -> bool:
+        return width + self._decoding.max_tokens <= self._roomy_up_to
+
+    def can_take(self, other: _Batch) -> bool:
+        """Whether there are rows that those of another batch can go on beside."""
+        together = max(self._ids.shape[1], other._ids.shape[1] + 1)
+        roomy = self._cache is not None and other._cache is not None and self._is_roomy(together)
+        return roomy and bool(self.rows)
+
+    def take(self, other: _Batch) -> None:
+        """Take in the rows of another batch, each at the end of the columns; both have begun to decode."""
+        if not other.rows:
+            return
+        width = max(self._ids.shape[1], other._ids.shape[1])
+        pad = self._decoding.lm.tokenizer.pad_token_id
+        self._ids = torch.cat([_widened(self._ids, width, pad), _widened(other._ids, width, pad)])
+        self._mask = torch.cat([_widened(self._mask, width, 0), _widened(other._mask, width, 0)])
+        if self._cache is not None and other._cache is not None:
+            self._cache.join(other._cache)
+        if self._drawn is not None and other._drawn is not None:
+            self._drawn = torch.cat([self._drawn, other._drawn])
+        self.rows += other.rows
+
+    def go_on(self, *, one_token: bool = False) -> None:
+        """Decode one token, or until a quarter of the rows have ended; those leave."""
+        decoding = self._decoding
+        before = self._ids.shape[1]
+        starts = torch.tensor([before - len(row.new) for row in self.rows], device=self._ids.device)
+        limits = starts + decoding.max_tokens
+        enough = 0 if one_token else (len(self.rows) + 3) // 4
+        step = DecodingToRowEnds(
+            decoding.stop_strings,
+            None if self._drawn is None else RowSampler(self._drawn, starts),
+            limits=limits,
+            enough=len(self.rows) if self._cache is None else enough,
+        )
+        self._ids = decoding.lm._model_generate(  # noqa: SLF001
+            context=self._ids,
+            max_length=int(limits.max()),
             stop=[],
-            attention_mask=mask,
+            attention_mask=self._mask,
             custom_generate=step,
-            **({} if cache is None else {"past_key_values": cache}),
+            **({} if self._cache is None else {"past_key_values": self._cache}),
             **decoding.options,
         )
-        width = ids.shape[1]
-        produced += width - before
-        mask = torch.nn.functional.pad(mask, (0, width - before), value=1)
+        width = self._ids.shape[1]
+        self._mask = torch.nn.functional.pad(self._mask, (0, width - before), value=1)
         ends = step.widths.tolist()
-        for place, row in enumerate(alive):
-            row.new += ids[place, before : min(width, ends[place])].tolist()
-            if ends[place] <= width:
-                row.generated = Generated(decoding.text(row.new), round(time.perf_counter() - started, 3), len(rows))
-                if cache is not None:
-                    _keep(row, cache, place, mask[place, : ends[place]], kept)
         going = [place for place, end in enumerate(ends) if end > width]
-        alive = [alive[place] for place in going]
-        if alive and cache is not None:
-            ids, mask = _without_ended(torch.tensor(going, device=ids.device), ids, mask, cache)
-            drawn = None if drawn is None else drawn[going]
+        now = self._time.changes(len(going) - len(self.rows))
+        for place, (row, end) in enumerate(zip(self.rows, ends, strict=True)):
+            row.new += self._ids[place, before : min(width, end)].tolist()
+            if end <= width:
+                row.end(now, decoding.text(row.new))
+                self._keep(place, end)
+        self._leave_out_ended(going)
+
+    def _keep(self, place: int, width: int) -> None:
+        """Keep what a row has seen, if there is room; the last token was never shown to the model."""
+        row = self.rows[place]
+        if self._cache is None or row.prompt.conversation is None:
+            return
+        columns = self._mask[place, : min(width, self._cache.get_seq_length())].nonzero().squeeze(-1)
+        size = self._cache.row_bytes(len(columns))
+        if self._kept.has_room(size):
+            ids = [*row.ids, *row.new][: len(columns)]
+            self._kept.keep(row.prompt.conversation, Kept(ids, self._cache.row(place, columns), size))
+
+    def _leave_out_ended(self, going: list[int]) -> None:
+        """Go on with some rows, and without the columns that belong to none of them."""
+        if len(going) == len(self.rows):
+            return
+        self.rows = [self.rows[place] for place in going]
+        if self._cache is None or not going:
+            return
+        places = torch.tensor(going, device=self._ids.device)
+        columns = self._mask[places].any(dim=0).nonzero().squeeze(-1)
+        self._cache.select(places, columns[columns < self._cache.get_seq_length()])
+        self._ids, self._mask = self._ids[places][:, columns], self._mask[places][:, columns]
+        self._drawn = None if self._drawn is None else self._drawn[places]
 
 
-def _joined(
-    rows: Sequence[Row], decoding: Decoding, roomy_up_to: float
-) -> tuple[torch.Tensor, torch.Tensor, RoomyCache | None]:
-    """Tokens and attention mask of all rows, and what they bring; each part of a row stands at the end of its columns."""
-    brought = max(row.seen for row in rows)
-    new = max(len(row.ids) - row.seen for row in rows)
-    roomy = brought + new + decoding.max_tokens <= roomy_up_to
-    if not roomy:
-        brought, new = 0, max(len(row.ids) for row in rows)
-    ids = torch.full((len(rows), brought + new), decoding.lm.tokenizer.pad_token_id)
-    mask = torch.zeros_like(ids)
-    for place, row in enumerate(rows):
-        seen = row.seen if roomy else 0
-        for end, part in ((brought, row.ids[:seen]), (brought + new, row.ids[seen:])):
-            ids[place, end - len(part) : end] = torch.tensor(part, dtype=torch.long)
-            mask[place, end - len(part) : end] = 1
-    cache = RoomyCache([row.kept.first(row.seen) if row.kept else None for row in rows], new) if roomy else None
-    return ids.to(decoding.lm.device), mask.to(decoding.lm.device), cache
-
-
-def _keep(row: Row, cache: RoomyCache, place: int, mask: torch.Tensor, kept: KeptKeys) -> None:
-    """Keep what a row has seen, if there is room; the last token was never shown to the model."""
-    columns = mask[: cache.get_seq_length()].nonzero().squeeze(-1)
-    size = cache.row_bytes(len(columns))
-    if row.prompt.conversation is not None and kept.has_room(size):
-        ids = [*row.ids, *row.new][: len(columns)]
-        kept.keep(row.prompt.conversation, Kept(ids, cache.row(place, columns), size))
-
-
-def _without_ended(
-    going: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, cache: RoomyCache
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens and mask of the rows that go on, without the columns that belong to none of them; the cache follows."""
-    columns = mask[going].any(dim=0).nonzero().squeeze(-1)
-    cache.select(going, columns[columns < cache.get_seq_length()])
-    return ids[going][:, columns], mask[going][:, columns]
+def _widened(columns: torch.Tensor, width: int, value: int) -> torch.Tensor:
+    return torch.nn.functional.pad(columns, (width - columns.shape[1], 0), value=value)

@@ -51,18 +51,19 @@ class KeptKeys:
         """Bytes that are kept now; a dialogue that has ended takes none."""
         return sum(kept.size for kept in self._kept.values())
 
-    def take(self, conversation: Conversation | None, ids: Sequence[int]) -> tuple[Kept | None, int]:
-        """What is kept of a dialogue and how many of a prompt's tokens it begins with; at least the last one is left.
+    def seen(self, conversation: Conversation | None, ids: Sequence[int]) -> int:
+        """How many of a prompt's tokens what is kept of its dialogue begins with; at least the last one is left.
 
         Args:
             conversation: The dialogue; None for a prompt outside of one.
             ids: The prompt, in tokens.
         """
-        kept = None if conversation is None else self._kept.pop(conversation, None)
-        if kept is None:
-            return None, 0
-        common = _common_prefix(kept.ids, ids[:-1])
-        return (kept, common) if common else (None, 0)
+        kept = None if conversation is None else self._kept.get(conversation)
+        return 0 if kept is None else _common_prefix(kept.ids, ids[:-1])
+
+    def take(self, conversation: Conversation | None) -> Kept | None:
+        """What is kept of a dialogue, and from now on is not any more."""
+        return None if conversation is None else self._kept.pop(conversation, None)
 
     def has_room(self, size: int) -> bool:
         """Whether so many bytes more can be kept."""

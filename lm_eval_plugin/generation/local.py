@@ -107,27 +107,30 @@ class LocalGeneration:
         # Rows of like length share a batch; the longest go first, so that what does not fit into memory shows at once.
         waiting = sorted(rows, key=lambda row: len(row.ids) - row.seen, reverse=True)
         size = max(1, self._lm.batch_size)
-        try:
-            self._in_batches(size, waiting, decoding)
-        except Exception as error:
-            if not should_reduce_batch_size(error):
-                raise
-            self._in_smaller_batches(size, waiting, decoding)
+        if not self._fits(waiting, size, decoding):
+            self._in_smaller_batches(waiting, size, decoding)
         return [row.generated for row in rows if row.generated is not None]
 
     def _row(self, prompt: Prompted) -> Row:
         ids = prompt.ids or self.encode([prompt.text])[0]
-        kept, seen = self._kept.take(prompt.conversation, ids)
-        return Row(prompt, ids, kept, seen)
+        return Row(prompt, ids, self._kept.seen(prompt.conversation, ids))
 
-    def _in_batches(self, size: int, waiting: list[Row], decoding: Decoding) -> None:
-        """Generate for the rows that wait, and take those that are done from the list."""
-        while waiting:
-            decode(waiting[:size], decoding, roomy_up_to=self._roomy_up_to, kept=self._kept)
-            del waiting[:size]
+    def _decode(self, rows: Sequence[Row], size: int, decoding: Decoding) -> None:
+        decode(rows, size, decoding, roomy_up_to=self._roomy_up_to, kept=self._kept)
 
-    def _in_smaller_batches(self, size: int, waiting: list[Row], decoding: Decoding) -> None:
-        """The same after a batch did not fit into memory: with half of it, or half of that, from now on."""
+    def _fits(self, rows: Sequence[Row], size: int, decoding: Decoding) -> bool:
+        """Generate for rows; whether so many fit into memory together."""
+        try:
+            self._decode(rows, size, decoding)
+        except Exception as error:
+            if not should_reduce_batch_size(error):
+                raise
+            # Only outside of this block nothing holds on to what did not fit any more.
+            return False
+        return True
+
+    def _in_smaller_batches(self, rows: Sequence[Row], size: int, decoding: Decoding) -> None:
+        """Generate for the rows that have no text yet after some did not fit: with half as many, or half of that, from now on."""
         self._kept.clear()
 
         def halved() -> int:
@@ -139,7 +142,10 @@ class LocalGeneration:
 
         @find_executable_batch_size(starting_batch_size=halved(), reduce_batch_size_fn=halved)  # type: ignore[untyped-decorator]
         def attempt(batch_size: int) -> None:
-            self._in_batches(batch_size, waiting, decoding)
+            self._decode(without_text(), batch_size, decoding)
+
+        def without_text() -> list[Row]:
+            return [row for row in rows if row.generated is None]
 
         try:
             attempt()
@@ -147,7 +153,7 @@ class LocalGeneration:
             if size:
                 raise
             raise ModelError(
-                f"{self._name}: not even one prompt of {len(waiting[0].ids)} tokens fits into memory; lower max_tokens, "
+                f"{self._name}: not even one prompt of {len(without_text()[0].ids)} tokens fits into memory; lower max_tokens, "
                 "use a smaller model or quantization: nf4, or another device in its model_args"
             ) from error
         self._lm.batch_size_per_gpu = size

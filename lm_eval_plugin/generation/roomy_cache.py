@@ -33,12 +33,8 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         layer = cls()
         like = next(row for row in rows if row is not None)
         layer.lazy_initialization(*like)
-        keys, values = (
-            _padded([None if row is None else row[part] for row in rows], like[part], longest, _roomy(longest + new))
-            for part in (0, 1)
-        )
-        layer._room = (keys, values)
-        layer.keys, layer.values = keys[..., :longest, :], values[..., :longest, :]
+        keys, values = ([(row or like)[part][None, :, : None if row else 0] for row in rows] for part in (0, 1))
+        layer._hold_together(keys, values, longest, _roomy(longest + new))
         return layer
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
@@ -73,6 +69,18 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         wanted = rows.to(device)[:, None, None], heads[:, None], columns.to(device)
         self._hold(self.keys[wanted], self.values[wanted])
 
+    def join(self, other: RoomyLayer) -> None:
+        """Put the rows of another layer behind these, each at the end of the columns."""
+        longest = max(self.get_seq_length(), other.get_seq_length())
+        self._hold_together([self.keys, other.keys], [self.values, other.values], longest, _roomy(longest))
+
+    def _hold_together(
+        self, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor], longest: int, tokens: int
+    ) -> None:
+        """Hold the longest's columns of blocks of rows, in room for so many."""
+        self._room = (_together(keys, longest, tokens), _together(values, longest, tokens))
+        self.keys, self.values = (room[..., :longest, :] for room in self._room)
+
     def _hold(self, keys: torch.Tensor, values: torch.Tensor) -> None:
         self._room = (keys, values)
         self.keys, self.values = keys, values
@@ -102,6 +110,12 @@ class RoomyCache(Cache):  # type: ignore[misc]
         """Keep some rows and some columns, given by their indices."""
         for layer in self.layers:
             layer.select(rows, columns)
+
+    def join(self, other: RoomyCache) -> None:
+        """Put the rows of another cache behind these, each at the end of the columns; layer by layer, to need little room."""
+        for layer, more in zip(self.layers, other.layers, strict=True):
+            layer.join(more)
+        other.layers.clear()
 
     def row(self, place: int, columns: torch.Tensor) -> RowKeys:
         """A copy of what one row holds in some columns, given by their indices in order."""
@@ -155,13 +169,14 @@ def _with_room(states: torch.Tensor, tokens: int) -> torch.Tensor:
     return room
 
 
-def _padded(rows: Sequence[torch.Tensor | None], like: torch.Tensor, longest: int, tokens: int) -> torch.Tensor:
-    """Keys or values of all rows, each at the end of the first `longest` of so many columns, zero before it."""
-    heads, _, width = like.shape
-    padded = like.new_empty((len(rows), heads, tokens, width))
-    for place, row in enumerate(rows):
-        begin = longest if row is None else longest - row.shape[1]
-        padded[place, :, :begin] = 0
-        if row is not None:
-            padded[place, :, begin:longest] = row
-    return padded
+def _together(blocks: Sequence[torch.Tensor], longest: int, tokens: int) -> torch.Tensor:
+    """Keys or values of blocks of rows, each at the end of the first `longest` of so many columns, zero before it."""
+    _, heads, _, width = blocks[0].shape
+    whole = blocks[0].new_empty((sum(len(block) for block in blocks), heads, tokens, width))
+    place = 0
+    for block in blocks:
+        rows, begin = whole[place : place + len(block)], longest - block.shape[2]
+        rows[:, :, :begin] = 0
+        rows[:, :, begin:longest] = block
+        place += len(block)
+    return whole

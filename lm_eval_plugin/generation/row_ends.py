@@ -23,13 +23,20 @@ class DecodingToRowEnds:
     Args:
         stop_strings: Tells which rows have come to a stop string.
         sampler: Chooses the tokens; None for the likeliest.
-        whole: Whether to go on until all rows have ended, not a quarter of them.
+        limits: Of shape [rows], how wide each may become.
+        enough: After how many ends to stop; 0 for after one token.
+
+    Attributes:
+        widths: Of shape [rows], how wide each row was when it ended; the greatest number there is for one that goes on.
     """
 
-    def __init__(self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, whole: bool) -> None:
+    def __init__(
+        self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, limits: torch.Tensor, enough: int
+    ) -> None:
         self._stop_strings = stop_strings
         self._sampler = sampler
-        self._whole = whole
+        self._limits = limits
+        self._enough = enough
         self.widths = torch.empty(0)
 
     def __call__(
@@ -46,7 +53,7 @@ class DecodingToRowEnds:
             # It comes last and leaves one token, which is then the likeliest.
             logits_processor.append(self._sampler)
             generation_config.do_sample = False
-        ends = _RowEnds([*stopping_criteria, self._stop_strings], input_ids, whole=self._whole)
+        ends = _RowEnds([*stopping_criteria, self._stop_strings], self._limits, self._enough)
         sequences: torch.Tensor = model._sample(  # noqa: SLF001
             input_ids, logits_processor, ends, generation_config, **model_kwargs
         )
@@ -57,15 +64,15 @@ class DecodingToRowEnds:
 class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
     """Criteria that remember how wide each row was when it ended, and stop once enough rows have."""
 
-    def __init__(self, criteria: Sequence[Any], input_ids: torch.Tensor, *, whole: bool) -> None:
+    def __init__(self, criteria: Sequence[Any], limits: torch.Tensor, enough: int) -> None:
         super().__init__(criteria)
-        rows = input_ids.shape[0]
-        self._enough = rows if whole else (rows + 3) // 4
-        self.widths = torch.full((rows,), torch.iinfo(torch.long).max, device=input_ids.device)
+        self._limits = limits
+        self._enough = enough
+        self.widths = torch.full_like(limits, torch.iinfo(torch.long).max)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         width = input_ids.shape[1]
-        ended = super().__call__(input_ids, scores, **kwargs)
+        ended = super().__call__(input_ids, scores, **kwargs) | (self._limits <= width)
         self.widths = torch.where(ended, self.widths.clamp(max=width), self.widths)
         ended = self.widths <= width
         return ended | (ended.sum() >= self._enough)

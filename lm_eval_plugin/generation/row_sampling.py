@@ -29,17 +29,18 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc]
 
     Args:
         drawn: Of shape [rows, tokens], see `draws`.
-        start: How many tokens the rows have before the first that is chosen.
+        starts: Of shape [rows], how many columns each row has before the first token that is chosen for it.
     """
 
-    def __init__(self, drawn: torch.Tensor, start: int) -> None:
+    def __init__(self, drawn: torch.Tensor, starts: torch.Tensor) -> None:
         self._drawn = drawn
-        self._start = start
+        self._starts = starts
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Scores of shape [rows, vocabulary] with 0 for the chosen token and minus infinity elsewhere."""
         sums = torch.softmax(scores, dim=-1, dtype=torch.float64).cumsum(dim=-1)
-        place = input_ids.shape[1] - self._start
-        levels = self._drawn[:, place : place + 1] * sums[:, -1:]
+        # A row that has ended may be asked for more than it has numbers for, while others go on.
+        places = (input_ids.shape[1] - self._starts).clamp(max=self._drawn.shape[1] - 1)
+        levels = self._drawn.gather(1, places[:, None]) * sums[:, -1:]
         chosen = torch.searchsorted(sums, levels, right=True)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)
