@@ -101,8 +101,8 @@ COLUMNS = (
     Column(
         "messages",
         "list of {role, content, reasoning, tokens, seconds, batch}",
-        "what was said, user first; reasoning is what the model thought before, tokens its length, seconds the time of the "
-        "call that produced it and batch how many messages that call produced; each null where it is not known",
+        "what was said, user first; reasoning is what the model thought before, tokens its length, seconds the time in which "
+        "it was produced and batch with how many at a time, itself included, on average; each null where it is not known",
     ),
     Column("answer", "text", "the accepted letter; null if there was none"),
     Column("right", "true or false", "whether the answer is a right one; null for a dialogue that a model error ended"),

@@ -107,6 +107,14 @@ def test_the_seconds_of_a_reply_are_those_of_its_own_request():
         assert sum(reply.seconds for reply in replies) <= time.monotonic() - started
 
 
+def test_requests_that_are_under_way_together_share_the_time():
+    with serving_faults() as server:
+        server.meeting = threading.Barrier(3, timeout=30)
+        server.hold_s = 0.3
+        replies = ApiGeneration(completions(server, num_concurrent=3), "the model").generate(many(3), GREEDY)
+        assert sum(reply.batch for reply in replies) > 6
+
+
 def test_a_name_and_a_password_in_the_address_go_before_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with serving_faults() as server:
