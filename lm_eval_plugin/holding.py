@@ -66,6 +66,11 @@ def hold(
         user = user or user_model(request.dialogue.simulator, request.dialogue.kv_cache)
         models, at_once = _speakers(assistant, user, request, stack)
         people = any(isinstance(model, Person) for model in models.values())
+        if getattr(assistant, "batch_size", None) == 1 and at_once == _WAVES < len(jobs) and not people and rank == 0:
+            logger.warning(
+                "The model under test takes one prompt at a time. With --batch_size 16 or more (a server: num_concurrent=16 "
+                "in --model_args) many dialogues get their replies together, which is several times as fast."
+            )
         unseeded = tuple(role for role, model in models.items() if isinstance(model, HostModel) and not model.seeded)
         # What such a model samples comes from the process's own generator. Another process, or one that goes on with what
         # is left, begins with another dialogue, and so with other noise.

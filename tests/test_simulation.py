@@ -69,6 +69,16 @@ def test_many_are_held_together_and_come_in_the_order_of_questions_and_repeats(d
     assert "Dialogues: 100%" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("size", "questions", "advised"), [(1, 5, True), (1, 4, False), (16, 5, False)])
+def test_a_model_that_takes_one_prompt_at_a_time_is_pointed_at_batches(size, questions, advised, caplog):
+    from lm_eval.models.huggingface import HFLM
+
+    rows = [{**ROW, "id": str(place)} for place in range(questions)]
+    lm = HFLM(pretrained=str(ASSISTANT), device="cpu", batch_size=size)
+    simulate_many(rows, lm, "scripted", assistant={"max_tokens": 2}, progress=False)
+    assert ("--batch_size 16" in caplog.text) is advised
+
+
 def test_progress_can_be_kept_quiet(capsys):
     simulate_many([PRODUCT], lambda messages: "B", "scripted", progress=False)
     assert capsys.readouterr().err == ""
