@@ -17,9 +17,10 @@ from lm_eval_plugin.errors import ModelError
 from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.host import HostGeneration
 from lm_eval_plugin.generation.kept_keys import KeptKeys
-from lm_eval_plugin.generation.local import LocalGeneration, generates_locally
+from lm_eval_plugin.generation.local import LocalGeneration, generates_locally, settings_of_batches
 from lm_eval_plugin.generation.roomy_cache import RoomyCache, roomy_up_to
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
+from lm_eval_plugin.host_model import HostModel
 
 GREEDY = {"until": ["a", "the"], "max_gen_toks": 16, "do_sample": False, "temperature": 0.0}
 SAMPLED = {"until": ["\n", "er"], "max_gen_toks": 16, "do_sample": True, "temperature": 0.8, "top_p": 0.9}
@@ -267,7 +268,73 @@ def test_thoughts_that_the_backend_was_told_how_to_find_are_left_out_as_the_host
     assert len(said.text) < len(whole.text)
 
 
+def test_a_stop_string_that_begins_in_the_prompt_is_none(roomy):
+    prompts = [Prompted(text, 0, Conversation()) for text in texts_of(12)]
+    free = {**GREEDY, "until": []}
+    for prompt in prompts:
+        first = HostGeneration(roomy).generate([prompt], free)[0].text[:1]
+        settings = {**GREEDY, "until": [prompt.text[-1] + first]}
+        expected = HostGeneration(roomy).generate([prompt], settings)[0].text
+        assert local(roomy).generate([prompt], settings)[0].text == expected
+        assert local(roomy).generate(prompts, settings)[prompts.index(prompt)].text == expected
+
+
+def test_a_penalty_of_repetition_that_a_checkpoint_sets_sees_no_paddings(roomy, monkeypatch):
+    monkeypatch.setattr(roomy.model.generation_config, "repetition_penalty", 1.3)
+    alone = talked(local(in_batches(roomy, 1, monkeypatch), 0), GREEDY)
+    for size, budget in ((4, 0), (4, PLENTY), (64, PLENTY)):
+        assert talked(local(in_batches(roomy, size, monkeypatch), budget), GREEDY) == alone
+
+
+def test_two_prompts_of_one_dialogue_in_one_call_each_get_their_own_text(roomy, monkeypatch):
+    texts, settings = ["what is the answer", "maths", "what is the answer right"], {**GREEDY, "until": []}
+    alone = [local(roomy).generate([Prompted(text, 0)], settings)[0].text for text in texts]
+    generation, conversation = local(in_batches(roomy, 1, monkeypatch)), Conversation()
+    first, *others = (Prompted(text, 0, conversation) for text in texts)
+    said = [*generation.generate([first], settings), *generation.generate(others, settings)]
+    assert [reply.text for reply in said] == alone
+
+
+def test_what_is_kept_is_let_go_of_before_batches_are_made_smaller(roomy, monkeypatch, caplog):
+    kept = KeptKeys(PLENTY)
+    generation = LocalGeneration(in_batches(roomy, 4, monkeypatch), "the model", kept)
+    prompts = [Prompted(text, 0, Conversation()) for text in texts_of(8)]
+    expected = [reply.text for reply in generation.generate(prompts, GREEDY)]
+    held, generate = kept.size, roomy.model.generate
+
+    def cramped(*args, **kwargs):
+        if kept.size > held // 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return generate(*args, **kwargs)
+
+    monkeypatch.setattr(kept, "budget", held)
+    monkeypatch.setattr(roomy.model, "generate", cramped)
+    generation.generate([Prompted("hi", 0, Conversation())], GREEDY)
+    assert kept.budget == held // 2
+    assert [reply.text for reply in generation.generate(prompts, GREEDY)] == expected
+    assert "keeping at most" in caplog.text
+    assert roomy.batch_size == 4
+
+
 # Which models
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [("max_new_tokens", 10), ("min_new_tokens", 5), ("no_repeat_ngram_size", 2), ("num_beams", 3)]
+)
+def test_a_checkpoint_whose_settings_depend_on_the_batch_is_left_to_the_host(roomy, name, setting, monkeypatch, caplog):
+    monkeypatch.setattr(roomy.model.generation_config, name, setting)
+    assert settings_of_batches(roomy) == [name]
+    model = HostModel(roomy, name="the model", temperature=0.5, max_tokens=8)
+    assert not model.seeded
+    assert f"sets {name}" in caplog.text
+
+
+def test_usual_settings_of_checkpoints_keep_rows_apart(lm, monkeypatch):
+    usual = {"temperature": 0.6, "top_p": 0.9, "repetition_penalty": 1.05, "max_length": 4096, "num_beams": 1}
+    for name, setting in usual.items():
+        monkeypatch.setattr(lm.model.generation_config, name, setting)
+    assert settings_of_batches(lm) == []
 
 
 def test_a_backend_that_generates_in_its_own_way_is_left_to_it(lm):

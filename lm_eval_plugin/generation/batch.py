@@ -28,7 +28,7 @@ class Row:
     Args:
         prompt: What was asked.
         ids: The prompt in tokens.
-        seen: How many of them the dialogue's turn before has left in the kept keys.
+        seen: How many of them the dialogue's turn before has left in the kept keys; counted again when it begins.
     """
 
     prompt: Prompted
@@ -42,8 +42,8 @@ class Row:
         """Start, or start over; the keys and values of the tokens that are seen, which are not kept any more."""
         self._began = now
         self.new.clear()
+        self.seen = kept.seen(self.prompt.conversation, self.ids)
         found = kept.take(self.prompt.conversation)
-        self.seen = self.seen if found else 0
         return found.first(self.seen) if found and self.seen else None
 
     def end(self, now: Moment, text: str) -> None:
@@ -67,18 +67,22 @@ def decode(rows: Sequence[Row], size: int, decoding: Decoding, *, roomy_up_to: f
     batch = None
     while waiting:
         places = size - len(batch.rows) if batch else size
+        if batch and not batch.can_take(list(waiting)[:places]):
+            batch.finish()
+            places = size
         next_rows = [waiting.popleft() for _ in range(min(places, len(waiting)))]
         newcomers = _Batch(next_rows, decoding, time, roomy_up_to=roomy_up_to, kept=kept)
-        if batch and batch.can_take(newcomers):
+        # Once more: what is seen of a row is sure only now.
+        if batch and batch.can_take(next_rows):
             newcomers.go_on(one_token=True)
             batch.take(newcomers)
         else:
-            while batch and batch.rows:
-                batch.go_on()
+            if batch:
+                batch.finish()
             batch = newcomers
         batch.go_on()
-    while batch and batch.rows:
-        batch.go_on()
+    if batch:
+        batch.finish()
 
 
 class _Batch:
@@ -101,11 +105,13 @@ class _Batch:
         device = decoding.lm.device
         now = time.changes(len(rows))
         brought = [row.begin(now, kept) for row in rows]
-        seen, new = max(row.seen for row in rows), max(len(row.ids) - row.seen for row in rows)
+        seen, new = _columns(rows)
         self._cache = RoomyCache(brought, new) if self._is_roomy(seen + new) else None
         if self._cache is None:
             seen, new = 0, max(len(row.ids) for row in rows)
-        self._ids = torch.full((len(rows), seen + new), decoding.lm.tokenizer.pad_token_id)
+        pad = decoding.lm.tokenizer.pad_token_id
+        # Paddings are masked; a row's own token in them says nothing new to what looks at tokens, as a penalty of repetition.
+        self._ids = torch.tensor([[row.ids[0] if row.ids else pad] for row in rows]).repeat(1, seen + new)
         self._mask = torch.zeros_like(self._ids)
         for place, row in enumerate(rows):
             cut = 0 if self._cache is None else row.seen
@@ -119,42 +125,45 @@ class _Batch:
     def _is_roomy(self, width: int) -> bool:
         return width + self._decoding.max_tokens <= self._roomy_up_to
 
-    def can_take(self, other: _Batch) -> bool:
-        """Whether there are rows that those of another batch can go on beside."""
-        together = max(self._ids.shape[1], other._ids.shape[1] + 1)
-        roomy = self._cache is not None and other._cache is not None and self._is_roomy(together)
-        return roomy and bool(self.rows)
+    def can_take(self, rows: Sequence[Row]) -> bool:
+        """Whether there are rows that others can go on beside."""
+        together = max(self._ids.shape[1], sum(_columns(rows)) + 1)
+        return bool(self.rows) and self._cache is not None and self._is_roomy(together)
 
     def take(self, other: _Batch) -> None:
         """Take in the rows of another batch, each at the end of the columns; both have begun to decode."""
         if not other.rows:
             return
         width = max(self._ids.shape[1], other._ids.shape[1])
-        pad = self._decoding.lm.tokenizer.pad_token_id
-        self._ids = torch.cat([_widened(self._ids, width, pad), _widened(other._ids, width, pad)])
-        self._mask = torch.cat([_widened(self._mask, width, 0), _widened(other._mask, width, 0)])
+        self._ids = torch.cat([_widened(self._ids, width), _widened(other._ids, width)])
+        self._mask = torch.cat([_masked(self._mask, width), _masked(other._mask, width)])
         if self._cache is not None and other._cache is not None:
             self._cache.join(other._cache)
         if self._drawn is not None and other._drawn is not None:
             self._drawn = torch.cat([self._drawn, other._drawn])
         self.rows += other.rows
 
+    def finish(self) -> None:
+        """Go on until no row is left."""
+        while self.rows:
+            self.go_on()
+
     def go_on(self, *, one_token: bool = False) -> None:
         """Decode one token, or until a quarter of the rows have ended; those leave."""
         decoding = self._decoding
         before = self._ids.shape[1]
         starts = torch.tensor([before - len(row.new) for row in self.rows], device=self._ids.device)
-        limits = starts + decoding.max_tokens
         enough = 0 if one_token else (len(self.rows) + 3) // 4
         step = DecodingToRowEnds(
             decoding.stop_strings,
             None if self._drawn is None else RowSampler(self._drawn, starts),
-            limits=limits,
+            starts=starts,
+            max_tokens=decoding.max_tokens,
             enough=len(self.rows) if self._cache is None else enough,
         )
         self._ids = decoding.lm._model_generate(  # noqa: SLF001
             context=self._ids,
-            max_length=int(limits.max()),
+            max_length=int(starts.max()) + decoding.max_tokens,
             stop=[],
             attention_mask=self._mask,
             custom_generate=step,
@@ -163,11 +172,11 @@ class _Batch:
         )
         width = self._ids.shape[1]
         self._mask = torch.nn.functional.pad(self._mask, (0, width - before), value=1)
-        ends = step.widths.tolist()
+        ends, written = step.widths.tolist(), self._ids[:, before:].tolist()
         going = [place for place, end in enumerate(ends) if end > width]
         now = self._time.changes(len(going) - len(self.rows))
         for place, (row, end) in enumerate(zip(self.rows, ends, strict=True)):
-            row.new += self._ids[place, before : min(width, end)].tolist()
+            row.new += written[place][: end - before]
             if end <= width:
                 row.end(now, decoding.text(row.new))
                 self._keep(place, end)
@@ -198,5 +207,14 @@ class _Batch:
         self._drawn = None if self._drawn is None else self._drawn[places]
 
 
-def _widened(columns: torch.Tensor, width: int, value: int) -> torch.Tensor:
-    return torch.nn.functional.pad(columns, (width - columns.shape[1], 0), value=value)
+def _columns(rows: Sequence[Row]) -> tuple[int, int]:
+    """How many columns rows need together for what they have seen, and for what is new."""
+    return max(row.seen for row in rows), max(len(row.ids) - row.seen for row in rows)
+
+
+def _widened(ids: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.cat([ids[:, :1].expand(-1, width - ids.shape[1]), ids], dim=1)
+
+
+def _masked(mask: torch.Tensor, width: int) -> torch.Tensor:
+    return torch.nn.functional.pad(mask, (width - mask.shape[1], 0))

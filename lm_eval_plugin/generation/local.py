@@ -38,6 +38,15 @@ _SETTINGS = frozenset(
 )
 """Generation arguments under which no row depends on its neighbours or on their padding."""
 
+_OWN_SETTINGS = _SETTINGS | {
+    *("repetition_penalty", "suppress_tokens", "max_length", "use_cache", "output_attentions", "output_hidden_states"),
+    *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
+    *("_from_model_config", "transformers_version", "trust_remote_code", "early_stopping", "length_penalty"),
+}
+"""The same for what a checkpoint sets; the last two are for beams alone, which are another setting."""
+
+_ONE_IS_NONE = {"num_beams", "num_beam_groups", "num_return_sequences", "guidance_scale", "encoder_repetition_penalty"}
+
 
 def generates_locally(lm: object, gen_kwargs: Mapping[str, Any]) -> bool:
     """Whether a backend's `generate_until` is that of the host's causal models, under arguments that keep rows apart."""
@@ -47,6 +56,19 @@ def generates_locally(lm: object, gen_kwargs: Mapping[str, Any]) -> bool:
         and type(lm)._model_generate is HFLM._model_generate  # noqa: SLF001
         and lm.backend == "causal"
         and gen_kwargs.keys() <= _SETTINGS
+    )
+
+
+def settings_of_batches(lm: HFLM) -> list[str]:
+    """Which settings of a checkpoint's own generation configuration make a text depend on the batch, or on its pieces.
+
+    They count tokens from where a call of `generate` begins, look at tokens of paddings, or search for several texts.
+    """
+    own = lm.model.generation_config.to_diff_dict()
+    return sorted(
+        name
+        for name, setting in own.items()
+        if name not in _OWN_SETTINGS and setting and not (name in _ONE_IS_NONE and setting == 1)
     )
 
 
@@ -107,7 +129,7 @@ class LocalGeneration:
         # Rows of like length share a batch; the longest go first, so that what does not fit into memory shows at once.
         waiting = sorted(rows, key=lambda row: len(row.ids) - row.seen, reverse=True)
         size = max(1, self._lm.batch_size)
-        if not self._fits(waiting, size, decoding):
+        if not (self._fits(waiting, size, decoding) or self._fits_without_kept(waiting, size, decoding)):
             self._in_smaller_batches(waiting, size, decoding)
         return [row.generated for row in rows if row.generated is not None]
 
@@ -129,12 +151,22 @@ class LocalGeneration:
             return False
         return True
 
+    def _fits_without_kept(self, rows: Sequence[Row], size: int, decoding: Decoding) -> bool:
+        """The same for those that have no text yet, after letting go of what is kept; from now on half as much is."""
+        held = self._kept.size
+        self._kept.clear()
+        if not held:
+            return False
+        self._kept.budget = held // 2
+        logger.warning("%s: out of memory; keeping at most %d MiB of earlier turns", self._name, held // 2**21)
+        return self._fits(_without_text(rows), size, decoding)
+
     def _in_smaller_batches(self, rows: Sequence[Row], size: int, decoding: Decoding) -> None:
         """Generate for the rows that have no text yet after some did not fit: with half as many, or half of that, from now on."""
-        self._kept.clear()
 
         def halved() -> int:
             nonlocal size
+            self._kept.clear()
             size //= 2
             if size:
                 logger.warning("%s: out of memory; going on with batches of %d", self._name, size)
@@ -142,10 +174,7 @@ class LocalGeneration:
 
         @find_executable_batch_size(starting_batch_size=halved(), reduce_batch_size_fn=halved)  # type: ignore[untyped-decorator]
         def attempt(batch_size: int) -> None:
-            self._decode(without_text(), batch_size, decoding)
-
-        def without_text() -> list[Row]:
-            return [row for row in rows if row.generated is None]
+            self._decode(_without_text(rows), batch_size, decoding)
 
         try:
             attempt()
@@ -153,7 +182,11 @@ class LocalGeneration:
             if size:
                 raise
             raise ModelError(
-                f"{self._name}: not even one prompt of {len(without_text()[0].ids)} tokens fits into memory; lower max_tokens, "
-                "use a smaller model or quantization: nf4, or another device in its model_args"
+                f"{self._name}: not even one prompt of {len(_without_text(rows)[0].ids)} tokens fits into memory; lower "
+                "max_tokens, use a smaller model or quantization: nf4, or another device in its model_args"
             ) from error
         self._lm.batch_size_per_gpu = size
+
+
+def _without_text(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.generated is None]

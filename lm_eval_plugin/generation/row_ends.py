@@ -16,6 +16,8 @@ from transformers import (
 
 from lm_eval_plugin.generation.row_sampling import RowSampler
 
+_NO_TOKEN = torch.iinfo(torch.long).max
+
 
 class DecodingToRowEnds:
     """The part of `generate` that decodes, until enough rows have ended.
@@ -23,7 +25,8 @@ class DecodingToRowEnds:
     Args:
         stop_strings: Tells which rows have come to a stop string.
         sampler: Chooses the tokens; None for the likeliest.
-        limits: Of shape [rows], how wide each may become.
+        starts: Of shape [rows], how wide each was before the first token of its text; what ends a text is within it.
+        max_tokens: Longest text, in tokens.
         enough: After how many ends to stop; 0 for after one token.
 
     Attributes:
@@ -31,11 +34,18 @@ class DecodingToRowEnds:
     """
 
     def __init__(
-        self, stop_strings: StopStringCriteria, sampler: RowSampler | None, *, limits: torch.Tensor, enough: int
+        self,
+        stop_strings: StopStringCriteria,
+        sampler: RowSampler | None,
+        *,
+        starts: torch.Tensor,
+        max_tokens: int,
+        enough: int,
     ) -> None:
         self._stop_strings = stop_strings
         self._sampler = sampler
-        self._limits = limits
+        self._starts = starts
+        self._max_tokens = max_tokens
         self._enough = enough
         self.widths = torch.empty(0)
 
@@ -53,7 +63,7 @@ class DecodingToRowEnds:
             # It comes last and leaves one token, which is then the likeliest.
             logits_processor.append(self._sampler)
             generation_config.do_sample = False
-        ends = _RowEnds([*stopping_criteria, self._stop_strings], self._limits, self._enough)
+        ends = _RowEnds([*stopping_criteria, self._stop_strings], self._starts, self._max_tokens, self._enough)
         sequences: torch.Tensor = model._sample(  # noqa: SLF001
             input_ids, logits_processor, ends, generation_config, **model_kwargs
         )
@@ -64,15 +74,18 @@ class DecodingToRowEnds:
 class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
     """Criteria that remember how wide each row was when it ended, and stop once enough rows have."""
 
-    def __init__(self, criteria: Sequence[Any], limits: torch.Tensor, enough: int) -> None:
+    def __init__(self, criteria: Sequence[Any], starts: torch.Tensor, max_tokens: int, enough: int) -> None:
         super().__init__(criteria)
-        self._limits = limits
+        self._starts = starts
+        self._limits = starts + max_tokens
         self._enough = enough
-        self.widths = torch.full_like(limits, torch.iinfo(torch.long).max)
+        self.widths = torch.full_like(starts, _NO_TOKEN)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         width = input_ids.shape[1]
-        ended = super().__call__(input_ids, scores, **kwargs) | (self._limits <= width)
+        # A stop string that begins in the prompt, or in paddings, is none; the criterion takes numbers beyond the vocabulary.
+        before = torch.arange(width, device=input_ids.device) < self._starts[:, None]
+        ended = super().__call__(input_ids.masked_fill(before, _NO_TOKEN), scores, **kwargs) | (self._limits <= width)
         self.widths = torch.where(ended, self.widths.clamp(max=width), self.widths)
         ended = self.widths <= width
         return ended | (ended.sum() >= self._enough)
