@@ -2,10 +2,10 @@
 
 The host's `generate_until` computes a batch until its last row has ended, and every prompt from its first token on. Here
 
-- each row ends at its own stop string or end token, and once a quarter of a batch has ended the rest goes on alone;
+- each row ends at its own stop string or end token, and rows that wait take its place;
 - what a dialogue's earlier turns left in the key-value cache is used again, as far as its budget goes;
 - what is sampled for a row depends on the row's own seed alone;
-- a batch that does not fit into memory is halved.
+- a batch that does not fit into memory lets go of what is kept, and is halved if that is not enough.
 
 Tokenization, stop strings and generation arguments are the host's, and so is the text.
 """
