@@ -4,14 +4,19 @@ Needs `pip install inspect-ai`, in an environment of its own if its requirements
 it there: one sample a dialogue, a solver in which two models of the provider `hf` take turns, as many connections and
 samples as there are dialogues, greedy, `max_tokens` and stop strings on every call. What is asked and how replies are read is the
 script of `simulators.dialogue`, so prompts and transcripts must be equal. Both sides load their models beforehand.
+
+Hundreds of uneven dialogues take Inspect hours. With `--stop-after 5` it is stopped after five times our time, and the line says
+`over 5` if it was not done by then.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -59,8 +64,14 @@ async def spoken(model: Model, ask: Ask, max_tokens: int, dialogues: int) -> Rep
     return Reply(output.completion.split(STOPS[0])[0].strip())
 
 
-def inspect_side(assistant: Model, user: Model, sides: Sides, walks: Walks, count: int) -> list[Said]:
-    """All dialogues as one evaluation of Inspect."""
+def inspect_side(
+    assistant: Model, user: Model, sides: Sides, walks: Walks, count: int, *, seconds: int | None = None
+) -> list[Said]:
+    """All dialogues as one evaluation of Inspect.
+
+    Raises:
+        TimeoutError: They were not done after so many seconds.
+    """
     config = dialogue_config(sides.simulator, walks.settings)
     requests = [DialogueRequest(read_question(each), config) for each in questions(count)]
     held: dict[int, Transcript] = {}
@@ -97,11 +108,14 @@ def inspect_side(assistant: Model, user: Model, sides: Sides, walks: Walks, coun
             model=assistant,
             max_samples=count,
             max_connections=count,
+            time_limit=seconds,
             display="none",
             log_dir=logs,
         )
     if log.status != "success":
         raise RuntimeError(f"Inspect ended with status {log.status}: {log.error}")
+    if seconds is not None and len(held) < count:
+        raise TimeoutError(f"{len(held)} of {count} dialogues were done after {seconds} s")
     return said([held[place] for place in range(count)])
 
 
@@ -110,22 +124,47 @@ def ours(sides: Sides, walks: Walks, count: int) -> list[Said]:
     return said(simulate_many(questions(count), sides.assistant, sides.simulator, progress=False, **walks.settings))
 
 
-def measure(walks: Walks, sizes: tuple[int, ...], repetitions: int) -> None:
+def bounded(work: str, contenders: Sequence[Callable[..., list[Said]]], target: float, stop_after: float) -> list[str]:
+    """The lines of one repetition in which Inspect, the second of the contenders, is stopped after so many times our time.
+
+    Raises:
+        ValueError: It was done, with other dialogues.
+    """
+    mine, theirs = contenders
+    started = time.perf_counter()
+    held = mine()
+    times = {"ours": [time.perf_counter() - started]}
+    started = time.perf_counter()
+    try:
+        if theirs(seconds=math.ceil(stop_after * times["ours"][0])) != held:
+            raise ValueError(f"{work}: Inspect AI came to other dialogues")
+    except TimeoutError as error:
+        return [
+            *rows(work, times, {}),
+            f"| {work} | Inspect AI | {error} | over {stop_after:g} | at least {target:g} |",
+        ]
+    times["Inspect AI"] = [time.perf_counter() - started]
+    return rows(work, times, {"Inspect AI": target})
+
+
+def measure(walks: Walks, sizes: Sequence[int], repetitions: int, stop_after: float | None = None) -> None:
     """Hold the dialogues on both sides and print what it took."""
+    target = TARGETS[walks.name]
     with tempfile.TemporaryDirectory() as folder:
         sides = Sides.made(Path(folder), "llama", walks)
-        theirs = [
+        models = [
             get_model(f"hf/{name}", model_path=str(Path(folder) / side), device="cpu", do_sample=False)
             for name, side in (("assistant", "a"), ("user", "u"))
         ]
         for count in sizes:
-            contenders: dict[str, Callable[[], list[Said]]] = {
-                "ours": partial(ours, sides, walks, count),
-                "Inspect AI": partial(inspect_side, *theirs, sides, walks, count),
-            }
-            times = alternated(contenders, repetitions)
             work = f"{count} dialogues, {walks.name}"
-            print(*rows(work, times, {"Inspect AI": TARGETS[walks.name]}), sep="\n", flush=True)
+            mine, theirs = partial(ours, sides, walks, count), partial(inspect_side, *models, sides, walks, count)
+            if stop_after is None:
+                times = alternated({"ours": mine, "Inspect AI": theirs}, repetitions)
+                lines = rows(work, times, {"Inspect AI": target})
+            else:
+                lines = bounded(work, (mine, theirs), target, stop_after)
+            print(*lines, sep="\n", flush=True)
 
 
 def main() -> None:
@@ -133,10 +172,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=5, help="of each line (5)")
     parser.add_argument("--dialogues", type=int, nargs="+", default=SIZES, help="numbers of dialogues (16 64 256)")
+    parser.add_argument("--walks", choices=TARGETS, nargs="+", default=list(TARGETS), help="which dialogues (both)")
+    parser.add_argument(
+        "--stop-after", type=float, help="times our time after which Inspect is stopped, with one repetition"
+    )
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads, {machine()}", HEADING, sep="\n\n", flush=True)
-    for walks in (even(), ragged()):
-        measure(walks, tuple(options.dialogues), options.repetitions)
+    for name in options.walks:
+        measure({"even": even, "ragged": ragged}[name](), options.dialogues, options.repetitions, options.stop_after)
 
 
 if __name__ == "__main__":
