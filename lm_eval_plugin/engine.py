@@ -81,7 +81,7 @@ class Reply:
     seconds: float | None = None
     reasoning: str = ""
     trimmed: bool = False
-    batch: int | None = None
+    batch: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ _TYPES: Mapping[str, Any] = {
                 "reasoning": pa.string(),
                 "tokens": pa.int64(),
                 "seconds": pa.float64(),
-                "batch": pa.int64(),
+                "batch": pa.float64(),
             }
         )
     ),

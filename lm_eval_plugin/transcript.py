@@ -91,7 +91,7 @@ class Message:
     tokens: int | None = None
     seconds: float | None = None
     reasoning: str = ""
-    batch: int | None = None
+    batch: float | None = None
 
 
 _MESSAGE_FIELDS = frozenset(field.name for field in dataclasses.fields(Message))

@@ -53,7 +53,7 @@ messages = st.builds(
     tokens=st.none() | st.integers(min_value=0),
     seconds=st.none() | st.floats(min_value=0, allow_nan=False, allow_infinity=False),
     reasoning=st.text(max_size=10),
-    batch=st.none() | st.integers(min_value=1, max_value=64),
+    batch=st.none() | st.floats(min_value=1, max_value=64),
 )
 transcripts = st.builds(
     Transcript,

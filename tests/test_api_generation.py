@@ -115,6 +115,15 @@ def test_requests_that_are_under_way_together_share_the_time():
         assert sum(reply.batch for reply in replies) > 6
 
 
+def test_a_request_that_fails_bears_nothing_of_the_time():
+    with serving_faults() as server:
+        server.meeting = threading.Barrier(2, timeout=30)
+        server.hold_s = 0.2
+        server.planned = [Fault.REFUSED]
+        replies = ApiGeneration(completions(server, num_concurrent=2), "the model").generate(many(2), GREEDY)
+        assert [reply.batch for reply in replies if reply] == [1.0]
+
+
 def test_a_name_and_a_password_in_the_address_go_before_the_key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with serving_faults() as server:

@@ -39,7 +39,7 @@ class Generated:
 
     text: str
     seconds: float
-    batch: int
+    batch: float
 
 
 class Generation(Protocol):

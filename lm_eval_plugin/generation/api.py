@@ -26,6 +26,7 @@ from lm_eval_plugin.generation import Generated, Prompted
 from lm_eval_plugin.generation.api_client import ApiClient
 from lm_eval_plugin.generation.circuit import Circuit
 from lm_eval_plugin.generation.server_errors import FAILURES, StatusError, is_refusal, kind_of, may_pass
+from lm_eval_plugin.generation.shared_time import Written, with_shares
 from lm_eval_plugin.model_loading import unreachable, without_addresses
 
 logger = logging.getLogger(__name__)
@@ -121,13 +122,13 @@ class ApiGeneration:
         batches = [prompts[start : start + self._batch_size] for start in range(0, len(prompts), self._batch_size)]
         async with self._client.session(self._at_once) as session:
             call = _Call(session, gen_kwargs, asyncio.Semaphore(self._at_once))
-            replies: list[Sequence[Generated | None]] = await asyncio.gather(
+            replies: list[Sequence[Written | None]] = await asyncio.gather(
                 *(self._replies(call, batch) for batch in batches)
             )
         self._report(call, len(prompts))
-        return list(itertools.chain.from_iterable(replies))
+        return with_shares(list(itertools.chain.from_iterable(replies)))
 
-    async def _replies(self, call: _Call, batch: Sequence[Prompted]) -> Sequence[Generated | None]:
+    async def _replies(self, call: _Call, batch: Sequence[Prompted]) -> Sequence[Written | None]:
         """What a batch of prompts gets in the end."""
         async with call.turns:
             if not await self._answers(call, batch[0]):

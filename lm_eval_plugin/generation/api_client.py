@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +14,9 @@ import aiohttp
 from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.openai_completions import LocalChatCompletion
 
-from lm_eval_plugin.generation import Generated, Prompted
+from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.server_errors import StatusError, UnreadableReplyError
-from lm_eval_plugin.generation.shared_time import SharedTime
+from lm_eval_plugin.generation.shared_time import Written
 from lm_eval_plugin.simulator_config import is_secret
 
 _SEEDS = 2**31
@@ -31,7 +32,6 @@ class ApiClient:
 
     def __init__(self, lm: TemplateAPI) -> None:
         self._lm = lm
-        self._time = SharedTime()
         self._address = str(lm.base_url)
         address = urlsplit(self._address)
         names_user = address.username is not None
@@ -50,7 +50,7 @@ class ApiClient:
 
     async def send(
         self, session: aiohttp.ClientSession, batch: Sequence[Prompted], gen_kwargs: Mapping[str, Any]
-    ) -> list[Generated | None]:
+    ) -> list[Written | None]:
         """Ask once for the replies to B prompts; None for one without a text, which is not the same as an empty text.
 
         Raises:
@@ -60,18 +60,16 @@ class ApiClient:
             asyncio.TimeoutError: It took longer than the backend's `timeout`.
         """
         payload = self._payload(batch, gen_kwargs)
-        began = self._time.changes(len(batch))
-        try:
-            async with session.post(self._address, json=payload, headers=self._headers, proxy=self._proxy) as response:
-                body = await response.read()
-        finally:
-            seconds, at_a_time = self._time.changes(-len(batch)).since(began)
+        began = time.perf_counter()
+        async with session.post(self._address, json=payload, headers=self._headers, proxy=self._proxy) as response:
+            body = await response.read()
+        ended = time.perf_counter()
         if not response.ok:
             raise StatusError(response.status, self._said(body), response.headers.get("Retry-After"))
         texts = self._texts(body)
         if len(texts) != len(batch):
             raise UnreadableReplyError(f"{len(texts)} replies to {len(batch)} prompts")
-        return [None if text is None else Generated(text, round(seconds, 3), at_a_time) for text in texts]
+        return [None if text is None else Written(text, began, ended) for text in texts]
 
     def _payload(self, batch: Sequence[Prompted], gen_kwargs: Mapping[str, Any]) -> Any:
         texts = [prompt.text for prompt in batch]

@@ -6,19 +6,20 @@ waits long for one that says more.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from lm_eval_plugin.generation import Generated, Prompted
+from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
 from lm_eval_plugin.generation.roomy_cache import RoomyCache, RowKeys
 from lm_eval_plugin.generation.row_ends import DecodingToRowEnds
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
-from lm_eval_plugin.generation.shared_time import Moment, SharedTime
+from lm_eval_plugin.generation.shared_time import Written
 
 
 @dataclass
@@ -35,10 +36,10 @@ class Row:
     ids: Sequence[int]
     seen: int = 0
     new: list[int] = field(default_factory=list, init=False)
-    generated: Generated | None = field(default=None, init=False)
-    _began: Moment = field(default=Moment(0.0, 0.0), init=False)
+    written: Written | None = field(default=None, init=False)
+    _began: float = field(default=0.0, init=False)
 
-    def begin(self, now: Moment, kept: KeptKeys) -> RowKeys | None:
+    def begin(self, now: float, kept: KeptKeys) -> RowKeys | None:
         """Start, or start over; the keys and values of the tokens that are seen, which are not kept any more."""
         self._began = now
         self.new.clear()
@@ -46,10 +47,9 @@ class Row:
         found = kept.take(self.prompt.conversation)
         return found.first(self.seen) if found and self.seen else None
 
-    def end(self, now: Moment, text: str) -> None:
+    def end(self, now: float, text: str) -> None:
         """Have got its text."""
-        seconds, batch = now.since(self._began)
-        self.generated = Generated(text, round(seconds, 3), batch)
+        self.written = Written(text, self._began, now)
 
 
 def decode(rows: Sequence[Row], size: int, decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
@@ -63,15 +63,14 @@ def decode(rows: Sequence[Row], size: int, decoding: Decoding, *, roomy_up_to: f
             and stay together to the end.
         kept: Where what the rows have seen is kept for their dialogues' next turns.
     """
-    waiting, time = deque(rows), SharedTime()
-    batch = None
+    waiting, batch = deque(rows), None
     while waiting:
         places = size - len(batch.rows) if batch else size
         if batch and not batch.can_take(list(waiting)[:places]):
             batch.finish()
             places = size
         next_rows = [waiting.popleft() for _ in range(min(places, len(waiting)))]
-        newcomers = _Batch(next_rows, decoding, time, roomy_up_to=roomy_up_to, kept=kept)
+        newcomers = _Batch(next_rows, decoding, roomy_up_to=roomy_up_to, kept=kept)
         # Once more: what is seen of a row is sure only now.
         if batch and batch.can_take(next_rows):
             newcomers.go_on(one_token=True)
@@ -90,20 +89,16 @@ class _Batch:
 
     Args:
         rows: The rows.
-        time: The time that they share with those of other batches of the call.
         decoding, roomy_up_to, kept: See `decode`.
     """
 
-    def __init__(
-        self, rows: Sequence[Row], decoding: Decoding, time: SharedTime, *, roomy_up_to: float, kept: KeptKeys
-    ) -> None:
+    def __init__(self, rows: Sequence[Row], decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
         self.rows = list(rows)
         self._decoding = decoding
-        self._time = time
         self._roomy_up_to = roomy_up_to
         self._kept = kept
         device = decoding.lm.device
-        now = time.changes(len(rows))
+        now = time.perf_counter()
         brought = [row.begin(now, kept) for row in rows]
         seen, new = _columns(rows)
         self._cache = RoomyCache(brought, new) if self._is_roomy(seen + new) else None
@@ -174,7 +169,7 @@ class _Batch:
         self._mask = torch.nn.functional.pad(self._mask, (0, width - before), value=1)
         ends, written = step.widths.tolist(), self._ids[:, before:].tolist()
         going = [place for place, end in enumerate(ends) if end > width]
-        now = self._time.changes(len(going) - len(self.rows))
+        now = time.perf_counter()
         for place, (row, end) in enumerate(zip(self.rows, ends, strict=True)):
             row.new += written[place][: end - before]
             if end <= width:

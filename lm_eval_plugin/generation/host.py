@@ -35,4 +35,4 @@ class HostGeneration:
         started = time.perf_counter()
         texts = self._lm.generate_until([requested(prompt.text, gen_kwargs) for prompt in prompts], **self._quiet)
         seconds = round(time.perf_counter() - started, 3)
-        return [None if text is None else Generated(text, seconds, len(prompts)) for text in texts]
+        return [None if text is None else Generated(text, seconds, float(len(prompts))) for text in texts]

@@ -27,6 +27,7 @@ from lm_eval_plugin.generation.batch import Row, decode
 from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import KeptKeys
 from lm_eval_plugin.generation.roomy_cache import roomy_up_to
+from lm_eval_plugin.generation.shared_time import with_shares
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class LocalGeneration:
         size = max(1, self._lm.batch_size)
         if not (self._fits(waiting, size, decoding) or self._fits_without_kept(waiting, size, decoding)):
             self._in_smaller_batches(waiting, size, decoding)
-        return [row.generated for row in rows if row.generated is not None]
+        return [each for each in with_shares([row.written for row in rows]) if each is not None]
 
     def _row(self, prompt: Prompted) -> Row:
         ids = prompt.ids or self.encode([prompt.text])[0]
@@ -189,4 +190,4 @@ class LocalGeneration:
 
 
 def _without_text(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row.generated is None]
+    return [row for row in rows if row.written is None]

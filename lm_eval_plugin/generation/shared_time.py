@@ -1,41 +1,48 @@
-"""Wall time that rows of a changing batch share: what each of them took of it, in whose company."""
+"""Wall time that texts share which are produced at the same time: what each of them took of it, in whose company."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+
+from lm_eval_plugin.generation import Generated
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A moment in the life of a batch.
+class Written:
+    """A text and when it was produced.
 
     Args:
-        seconds: When it is.
-        borne: What a row that had been there from the beginning would have borne by then, in seconds: every second is
-            divided evenly among the rows that are there.
+        text: It.
+        began, ended: In seconds of `time.perf_counter`.
     """
 
-    seconds: float
-    borne: float
-
-    def since(self, other: Moment) -> tuple[float, int]:
-        """Seconds since another moment, and with how many rows a row has shared them on average, itself included."""
-        seconds, borne = self.seconds - other.seconds, self.borne - other.borne
-        return seconds, max(1, round(seconds / borne)) if borne else 1
+    text: str
+    began: float
+    ended: float
 
 
-class SharedTime:
-    """Keeps the time of a batch whose rows come and go."""
+def with_shares(written: Sequence[Written | None]) -> list[Generated | None]:
+    """Texts, each with the time that it took and with how many it shared that, so that it bears seconds / batch of it.
 
-    def __init__(self) -> None:
-        self._now = Moment(time.perf_counter(), 0.0)
-        self._rows = 0
+    Every second is divided evenly among the texts that were under way in it. So all that they bear is the time in which any
+    of them was; what nothing came of, as a request that failed, bears nothing.
 
-    def changes(self, rows: int) -> Moment:
-        """So many rows come, or go if it is less than 0; returns the moment."""
-        seconds = time.perf_counter()
-        share = (seconds - self._now.seconds) / self._rows if self._rows else 0.0
-        self._now = Moment(seconds, self._now.borne + share)
-        self._rows += rows
-        return self._now
+    Args:
+        written: B texts; None for one that was not to be had.
+    """
+    begins = np.sort([each.began for each in written if each is not None])
+    ends = np.sort([each.ended for each in written if each is not None])
+    moments = np.unique(np.concatenate([begins, ends]))
+    under_way = begins.searchsorted(moments[:-1], side="right") - ends.searchsorted(moments[:-1], side="right")
+    # Where nothing is under way there is nobody to bear it.
+    borne = np.concatenate([[0.0], (np.diff(moments) / under_way.clip(min=1)).cumsum()])
+
+    def shared(each: Written) -> Generated:
+        first, last = moments.searchsorted([each.began, each.ended])
+        seconds, share = each.ended - each.began, float(borne[last] - borne[first])
+        return Generated(each.text, round(seconds, 3), max(1.0, round(seconds / share, 3)) if share else 1.0)
+
+    return [None if each is None else shared(each) for each in written]

@@ -232,7 +232,7 @@ function bubble(message, place, dialogue) {
   const cost = [
     message.tokens === null ? "" : plural(message.tokens, "token"),
     message.seconds === null ? "" : `${message.seconds} s`,
-    message.batch > 1 ? `in a batch of ${message.batch}` : "",
+    message.batch >= 1.5 ? `in a batch of ${Math.round(message.batch)}` : "",
   ].filter(Boolean);
   const heading = element("h4", "", message.role === "user" ? "User" : "Assistant", element("span", "", cost.join(", ")));
   const made = element("li", `turn ${message.role === "user" ? "user" : "assistant"}${accepted}`, heading);
