@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from lm_eval.api.model import LM, CacheHook
-from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, TemplateAPI
+from lm_eval.models.api_models import TemplateAPI
 from lm_eval.models.huggingface import HFLM
 
 from lm_eval_plugin.chat_format import ChatFormat, special_tokens
@@ -33,8 +33,6 @@ from lm_eval_plugin.transcript import Message, StopReason
 logger = logging.getLogger(__name__)
 
 _API_STOPS = 4
-
-_PLACEHOLDERS = (LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER")
 
 
 class HostModel:
@@ -184,8 +182,7 @@ class HostModel:
         return self._chat_format.render(prompt)
 
     def _read(self, generated: Generated | None, prompt: Prompted, trimmed: bool) -> Reply | Failure:  # noqa: FBT001
-        # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
-        if generated is None or (isinstance(self.lm, TemplateAPI) and generated.text in _PLACEHOLDERS):
+        if generated is None:
             return Failure(StopReason.MODEL_ERROR)
         # With a think_end_token the backend has taken the block away already.
         opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt.text))

@@ -23,6 +23,7 @@ class Fault(Enum):
     OTHER_JSON = "JSON of another shape"
     FEWER = "one reply too few"
     NULL = "a null instead of a text"
+    FILTERED = "a message without a text"
     REFUSED = "400"
     NO_KEY = "401"
 
@@ -167,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
             {"index": index, **({"message": {"role": "assistant", "content": text}} if chat else {"text": text})}
             for index, text in enumerate(said)
         ]
+        if fault is Fault.FILTERED:
+            choices = [{"index": 0, "message": {"role": "assistant"}, "finish_reason": "content_filter"}]
         return {"choices": choices[:-1] if fault is Fault.FEWER else choices}
 
     def send(self, status, content, announced=None, retry_after=None):

@@ -115,11 +115,12 @@ def test_requests_that_are_under_way_together_share_the_time():
         assert sum(reply.batch for reply in replies) > 6
 
 
-def test_a_request_that_fails_bears_nothing_of_the_time():
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.NULL])
+def test_a_request_that_fails_bears_nothing_of_the_time(fault):
     with serving_faults() as server:
         server.meeting = threading.Barrier(2, timeout=30)
         server.hold_s = 0.2
-        server.planned = [Fault.REFUSED]
+        server.planned = [fault]
         replies = ApiGeneration(completions(server, num_concurrent=2), "the model").generate(many(2), GREEDY)
         assert [reply.batch for reply in replies if reply] == [1.0]
 
@@ -199,6 +200,18 @@ def test_a_null_is_no_reply_and_is_not_asked_for_again():
         assert generate(completions(server), many(2)) == [None, None]
         assert generate(chat(server), [Prompted(chat(server).apply_chat_template([]), 1)]) == [None]
         assert len(server.bodies) == 3
+
+
+def test_a_message_without_a_text_is_no_reply_and_is_not_asked_for_again():
+    with serving_faults({Fault.FILTERED: 1}) as server:
+        assert generate(chat(server), [Prompted(chat(server).apply_chat_template([]), 1)]) == [None]
+        assert len(server.bodies) == 1
+
+
+def test_an_empty_text_is_a_reply():
+    with serving_faults(answer=lambda prompt: "") as server:
+        assert generate(completions(server), many(2)) == ["", ""]
+        assert generate(chat(server), [Prompted(chat(server).apply_chat_template([]), 1)]) == [""]
 
 
 def test_too_few_replies_to_a_batch_are_none_because_nobody_knows_whose_they_are():

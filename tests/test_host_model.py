@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import tiny_models
+from faulty_server import serving_faults
 from lm_eval.api.model import LM
 from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 from lm_eval.models.huggingface import HFLM
@@ -182,6 +183,20 @@ def test_a_missing_reply_is_a_failure_and_the_others_stand():
     replies = participant(lm, PlainFormat(lm)).reply([ask("hi")] * 3)
     assert [reply.text for reply in replies if isinstance(reply, Reply)] == ["fine", ""]
     assert replies[1] == Failure(StopReason.MODEL_ERROR)
+
+
+def test_a_missing_reply_bears_nothing_of_the_time():
+    lm = CannedLM("fine", None, "good", None)
+    replies = participant(lm, PlainFormat(lm)).reply([ask("hi")] * 4)
+    assert [reply.batch for reply in replies if isinstance(reply, Reply)] == [2.0, 2.0]
+
+
+def test_an_empty_reply_of_a_server_is_a_reply():
+    with serving_faults(answer=lambda prompt: "") as server:
+        lm = LocalChatCompletion(base_url=f"{server.address}/chat/completions", model="any")
+        (reply,) = participant(lm, TemplateFormat(lm)).reply([ask("hi")])
+    assert isinstance(reply, Reply)
+    assert reply.text == ""
 
 
 def test_a_local_model_cannot_leave_its_question_unscored_by_saying_the_placeholder():

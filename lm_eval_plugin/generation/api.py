@@ -100,7 +100,7 @@ class ApiGeneration:
         self._portal: BlockingPortal | None = None
 
     def generate(self, prompts: Sequence[Prompted], gen_kwargs: Mapping[str, Any]) -> list[Generated | None]:
-        """Generate for B prompts, in their order; None for one that got no reply, or an empty one.
+        """Generate for B prompts, in their order; None for one that got no reply, or one without a text.
 
         Raises:
             ModelError: The server has never replied, and did not now.
@@ -141,7 +141,7 @@ class ApiGeneration:
                 self._failed(call, error)
                 return [None] * len(batch)
         self._circuit.succeeded()
-        call.missed["empty"] += replies.count(None)
+        call.missed["no text"] += replies.count(None)
         return replies
 
     async def _answers(self, call: _Call, prompt: Prompted) -> bool:

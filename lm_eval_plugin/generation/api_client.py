@@ -89,8 +89,10 @@ class ApiClient:
         try:
             reply = json.loads(body)
             if isinstance(self._lm, LocalChatCompletion):
-                # Of any other shape the host makes an empty text.
-                _ = [choice["message"] for choice in reply["choices"]]
+                # Of a message without a text, as a content filter leaves it, and of any other shape the host makes an empty one.
+                messages = [choice["message"] for choice in reply["choices"]]
+                if any(message.get("content") is None for message in messages):
+                    return [None] * len(messages)
             texts: list[str | None] = self._lm.parse_generations(outputs=reply)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UnreadableReplyError(f"not a reply: {self._said(body)}") from error

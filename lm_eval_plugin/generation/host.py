@@ -9,8 +9,12 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
+from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, TemplateAPI
 
 from lm_eval_plugin.generation import Generated, Prompted
+from lm_eval_plugin.generation.shared_time import Written, with_shares
+
+_PLACEHOLDERS = (LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER, "LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER")
 
 
 def requested(prompt: str, gen_kwargs: Mapping[str, Any]) -> Instance:
@@ -32,7 +36,11 @@ class HostGeneration:
         """Generate for B prompts, in their order; None for one to which the backend returned nothing."""
         if not prompts:
             return []
-        started = time.perf_counter()
+        began = time.perf_counter()
         texts = self._lm.generate_until([requested(prompt.text, gen_kwargs) for prompt in prompts], **self._quiet)
-        seconds = round(time.perf_counter() - started, 3)
-        return [None if text is None else Generated(text, seconds, float(len(prompts))) for text in texts]
+        ended = time.perf_counter()
+        return with_shares([None if self._is_missing(text) else Written(text, began, ended) for text in texts])
+
+    def _is_missing(self, text: str | None) -> bool:
+        # Only an API stands a placeholder in for what it did not get; from any other model the same text is a reply.
+        return text is None or (isinstance(self._lm, TemplateAPI) and text in _PLACEHOLDERS)
