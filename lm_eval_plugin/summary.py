@@ -141,7 +141,8 @@ def _waiting(transcripts: Sequence[Transcript], role: Role) -> dict[str, float] 
     """How long a message of a role takes, in seconds of wall time; None if nothing was measured.
 
     It is produced with others at the same time, on which its own time depends: `batch` is the median of their number.
-    Throughput is the tokens of all messages over the time in which any was produced, of which each message bears its share.
+    Throughput is the tokens of all messages over the time in which any was produced, of which each message bears its share;
+    thoughts and drafts that were not taken count for the time and not for the tokens.
     """
     timed = [
         (message.seconds, message.batch, message.tokens)

@@ -79,8 +79,9 @@ class Message:
     Args:
         role: Who said it.
         content: What the other side sees, exactly as it was said.
-        tokens: Length of what the model wrote for it, in its own tokens; None where that is not known.
-        seconds: Wall time in which it was produced; None for a speaker without a model.
+        tokens: Its length in the model's own tokens; None where that is not known.
+        seconds: Wall time in which it was produced, with what the model thought first and drafts that were not taken; None
+            for a speaker without a model.
         reasoning: What the model thought before it spoke, seen by nobody else; empty if it showed nothing.
         batch: How many messages were produced at a time meanwhile, itself included, on average, on which its time depends;
             None where that is not known.

@@ -6,7 +6,7 @@ may think before it speaks, and is asked again when it does what no person would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -100,7 +100,7 @@ class ModelUser:
         """Take the next turn: a message, or an answer."""
         if self.opener is not None and not history:
             return Turn(Message(Role.USER, self.opener(situation.question)))
-        thoughts = Reply("")
+        thoughts: Reply | None = None
         if self.chain_of_thought:
             thought = yield self._ask(situation, history, Aim.THINK, "")
             if isinstance(thought, Failure):
@@ -109,27 +109,30 @@ class ModelUser:
         return (yield from self._speak(situation, history, Aim.ANSWER if forced else Aim.SPEAK, thoughts))
 
     def _speak(
-        self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: Reply
+        self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: Reply | None
     ) -> Generator[Ask, Reply | Failure, Turn]:
         events: list[Event] = []
-        attempts, trimmed = 0, thoughts.trimmed
+        drafts: list[Reply] = []
+        private = thoughts.text if thoughts else ""
+        attempts, trimmed = 0, thoughts is not None and thoughts.trimmed
         while True:
-            reply = yield self._ask(situation, history, aim, thoughts.text)
+            reply = yield self._ask(situation, history, aim, private)
             if isinstance(reply, Failure):
                 return Turn(None, trimmed=trimmed, events=tuple(events), failed=reply.stop_reason)
+            drafts.append(reply)
             trimmed = trimmed or reply.trimmed
             draft = self.script.read(reply.text, situation, history, aim)
             if draft.ended and history and aim is Aim.SPEAK:
                 aim = Aim.ANSWER
                 continue
-            seen = _events(draft, situation, history, thoughts.text)
+            seen = _events(draft, situation, history, private)
             events += seen
             attempts += 1
             if not seen or draft.answer is not None or attempts > self.reasks:
                 break
         if leaks_answer(draft.text, situation.question, history) or (draft.answer is not None and not history):
             events.append(Event.ANSWER_LEAK)
-        message = _message(draft.text, reply, thoughts) if draft.text else None
+        message = _message(draft.text, thoughts, drafts) if draft.text else None
         return Turn(message, draft.answer, trimmed, tuple(events), forced=aim is Aim.ANSWER)
 
     def _ask(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Ask:
@@ -143,7 +146,21 @@ def _events(draft: Draft, situation: Situation, history: tuple[Message, ...], th
     return seen if draft.answer is not None else [*seen, *faults(draft.text, situation.question, history, private)]
 
 
-def _message(text: str, reply: Reply, thoughts: Reply) -> Message:
-    seconds = None if reply.seconds is None else round(reply.seconds + (thoughts.seconds or 0.0), 3)
-    reasoning = "\n\n".join(part for part in (thoughts.reasoning, thoughts.text, reply.reasoning) if part)
-    return Message(Role.USER, text, reply.tokens, seconds, reasoning, reply.batch)
+def _message(text: str, thoughts: Reply | None, drafts: Sequence[Reply]) -> Message:
+    last = drafts[-1]
+    parts = (thoughts.reasoning, thoughts.text, last.reasoning) if thoughts else (last.reasoning,)
+    seconds, batch = _time([thoughts, *drafts] if thoughts else drafts)
+    return Message(Role.USER, text, last.tokens, seconds, "\n\n".join(part for part in parts if part), batch)
+
+
+def _time(replies: Sequence[Reply]) -> tuple[float | None, float | None]:
+    """Seconds and batch of what was written one after the other, so that it bears of the time what its parts bear."""
+    seconds = [reply.seconds for reply in replies if reply.seconds is not None]
+    batches = [reply.batch for reply in replies if reply.batch]
+    if len(seconds) < len(replies):
+        return None, None
+    total = round(sum(seconds), 3)
+    if len(batches) < len(replies):
+        return total, None
+    borne = sum(second / batch for second, batch in zip(seconds, batches, strict=True))
+    return total, round(total / borne, 3) if borne else max(batches)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import MODEL, WITH_A_MODEL, contents, in_turn, user_of, whole
@@ -90,6 +92,31 @@ def test_message_keeps_tokens_of_itself_and_seconds_of_both():
     lines = [Reply("hm", 9, 0.5, "deep"), Reply("how much is it", 4, 0.25, "short"), "", "Answer: B"]
     held = hold(in_turn(*lines), saying("56."), simulator=user(chain_of_thought=True))
     assert held.messages[0] == Message(Role.USER, "how much is it", 4, 0.75, "deep\n\nhm\n\nshort")
+
+
+@pytest.mark.parametrize(
+    ("replies", "seconds", "batch"),
+    [
+        ([(9.0, 8.0), (1.0, 1.0)], 10.0, 10 / (9 / 8 + 1)),
+        ([(9.0, 2.0), (1.0, 8.0)], 10.0, 10 / (9 / 2 + 1 / 8)),
+        ([(0.0, 3.0), (0.0, 5.0)], 0.0, 5.0),
+        ([(1.0, None), (1.0, 2.0)], 2.0, None),
+        ([(None, None), (1.0, 2.0)], None, None),
+    ],
+)
+def test_message_bears_of_the_time_what_thoughts_and_message_bear(replies, seconds, batch):
+    (thought, spoken) = (Reply("hm", None, *each[:1], batch=each[1]) for each in replies)
+    lines = [thought, replace(spoken, text="how much is it"), "", "Answer: B"]
+    held = hold(in_turn(*lines), saying("56."), simulator=user(chain_of_thought=True))
+    assert held.messages[0].seconds == seconds
+    assert held.messages[0].batch == (batch and pytest.approx(batch, abs=1e-3))
+
+
+def test_message_bears_the_time_of_drafts_that_were_not_taken():
+    lines = [Reply("", 1, 0.5, batch=2.0), Reply("how much is it", 4, 1.5, batch=1.0), "Answer: B"]
+    held = hold(in_turn(*lines), saying("56."), simulator=user(reasks=1))
+    assert (held.messages[0].tokens, held.messages[0].seconds) == (4, 2.0)
+    assert held.messages[0].batch == pytest.approx(2.0 / (0.25 + 1.5), abs=1e-3)
 
 
 # Asking again
