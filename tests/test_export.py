@@ -25,7 +25,7 @@ HOSTILE = "</script>\x00\u202e {{ x }}\r\n\u2028 \U0001f600 2020-01-01"
 
 def held(repeat, answer, **fields):
     said = (
-        Message(Role.USER, HOSTILE, 8, 0.1, "", 3),
+        Message(Role.USER, HOSTILE, 8, 0.1, "", 1.143),
         Message(Role.ASSISTANT, "It is 56, so B.", None, None, "56 is B"),
         Message(Role.USER, f"Answer: {answer}"),
     )

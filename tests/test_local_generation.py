@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import random
+from types import SimpleNamespace
 
 import pytest
 import tiny_models
@@ -14,7 +15,7 @@ from transformers import Cache
 
 from lm_eval_plugin.engine import Conversation
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted
+from lm_eval_plugin.generation import Prompted, batch
 from lm_eval_plugin.generation.host import HostGeneration
 from lm_eval_plugin.generation.kept_keys import KeptKeys
 from lm_eval_plugin.generation.local import LocalGeneration, generates_locally, settings_of_batches
@@ -150,6 +151,18 @@ def test_rows_that_have_ended_leave_the_batch(roomy, monkeypatch):
     companies = [reply.batch for reply in replies]
     assert max(companies) == 24
     assert min(companies) < 12
+
+
+@pytest.mark.parametrize("size", [1, 5, 24])
+def test_texts_bear_all_the_time_in_which_the_model_computes(roomy, monkeypatch, size):
+    """A clock that goes on by a second whenever the model is called."""
+    watch = Watch(roomy, monkeypatch)
+    monkeypatch.setattr(batch, "time", SimpleNamespace(perf_counter=lambda: float(len(watch.shapes))))
+    in_batches(roomy, size, monkeypatch)
+    prompts = [Prompted(text, seed) for seed, text in enumerate(texts_of(24))]
+    replies = local(roomy).generate(prompts, {**SAMPLED, "max_gen_toks": 24, "until": ["a", "e", "i"]})
+    assert sum(reply.seconds / reply.batch for reply in replies) == pytest.approx(len(watch.shapes), rel=1e-3)
+    assert min(reply.seconds for reply in replies) >= 1
 
 
 def test_rows_that_wait_take_the_places_of_those_that_have_ended(roomy, monkeypatch):
