@@ -3,7 +3,8 @@
 Needs `pip install inspect-ai`, in an environment of its own if its requirements clash. Inspect holds them as one would write
 it there: one sample a dialogue, a solver in which two models of the provider `hf` take turns, as many connections and
 samples as there are dialogues, greedy, `max_tokens` and stop strings on every call. What is asked and how replies are read is the
-script of `simulators.dialogue`, so prompts and transcripts must be equal. Both sides load their models beforehand.
+script of `simulators.dialogue`, so prompts and transcripts must be equal. Each side has a process of its own, as it would be
+used, where it loads its models beforehand: the threads in which Inspect generates would otherwise slow down ours, and ours its.
 
 Hundreds of uneven dialogues take Inspect hours. With `--stop-after 5` it is stopped after five times our time, and the line says
 `over 5` if it was not done by then.
@@ -16,9 +17,13 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import cache, partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -36,7 +41,7 @@ from inspect_ai.model import (
 )
 from inspect_ai.solver import Generate, TaskState, solver
 from paired import HEADING, alternated, machine, rows
-from walks import Said, Sides, Walks, even, questions, ragged, said
+from walks import Said, Sides, even, questions, ragged, said, save_walkers, simulator
 
 from lm_eval_plugin.engine import Ask, Chat, Reply
 from lm_eval_plugin.request import DialogueRequest
@@ -47,6 +52,7 @@ from lm_eval_plugin.simulators.userlm import STOPS
 from lm_eval_plugin.transcript import Role, Transcript
 
 SIZES = (16, 64, 256)
+WALKS = {"even": even, "ragged": ragged}
 TARGETS = {"even": 3, "ragged": 5}
 
 
@@ -64,15 +70,24 @@ async def spoken(model: Model, ask: Ask, max_tokens: int, dialogues: int) -> Rep
     return Reply(output.completion.split(STOPS[0])[0].strip())
 
 
-def inspect_side(
-    assistant: Model, user: Model, sides: Sides, walks: Walks, count: int, *, seconds: int | None = None
-) -> list[Said]:
+@cache
+def inspect_models(folder: Path) -> tuple[Model, Model]:
+    """The assistant and the user of a folder of `save_walkers`, loaded once a process."""
+    assistant, user = (
+        get_model(f"hf/{name}", model_path=str(folder / name), device="cpu", do_sample=False) for name in "au"
+    )
+    return assistant, user
+
+
+def inspect_side(folder: Path, name: str, count: int, *, seconds: int | None = None) -> list[Said]:
     """All dialogues as one evaluation of Inspect.
 
     Raises:
         TimeoutError: They were not done after so many seconds.
     """
-    config = dialogue_config(sides.simulator, walks.settings)
+    walks = WALKS[name]()
+    assistant, user = inspect_models(folder)
+    config = dialogue_config(simulator(folder, walks), walks.settings)
     requests = [DialogueRequest(read_question(each), config) for each in questions(count)]
     held: dict[int, Transcript] = {}
 
@@ -119,9 +134,32 @@ def inspect_side(
     return said([held[place] for place in range(count)])
 
 
-def ours(sides: Sides, walks: Walks, count: int) -> list[Said]:
+@cache
+def our_sides(folder: Path, name: str) -> Sides:
+    """The models of a folder of `save_walkers`, loaded once a process."""
+    return Sides.loaded(folder, WALKS[name]())
+
+
+def ours(folder: Path, name: str, count: int) -> list[Said]:
     """All dialogues as a user of the package holds them."""
+    sides, walks = our_sides(folder, name), WALKS[name]()
     return said(simulate_many(questions(count), sides.assistant, sides.simulator, progress=False, **walks.settings))
+
+
+@contextmanager
+def own_process() -> Iterator[Callable[..., Any]]:
+    """A new process, which calls what it is given, with its arguments."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+
+        def call(work: Callable[..., Any], *args: Any, **options: Any) -> Any:
+            return process.submit(work, *args, **options).result()
+
+        yield call
+
+
+def load(cached: Callable[..., object], *args: Any) -> None:
+    """Leave in this process's cache what takes time to load."""
+    cached(*args)
 
 
 def bounded(work: str, contenders: Sequence[Callable[..., list[Said]]], target: float, stop_after: float) -> list[str]:
@@ -147,39 +185,40 @@ def bounded(work: str, contenders: Sequence[Callable[..., list[Said]]], target: 
     return rows(work, times, {"Inspect AI": target})
 
 
-def measure(walks: Walks, sizes: Sequence[int], repetitions: int, stop_after: float | None = None) -> None:
+def measure(name: str, count: int, repetitions: int, stop_after: float | None = None) -> None:
     """Hold the dialogues on both sides and print what it took."""
-    target = TARGETS[walks.name]
-    with tempfile.TemporaryDirectory() as folder:
-        sides = Sides.made(Path(folder), "llama", walks)
-        models = [
-            get_model(f"hf/{name}", model_path=str(Path(folder) / side), device="cpu", do_sample=False)
-            for name, side in (("assistant", "a"), ("user", "u"))
-        ]
-        for count in sizes:
-            work = f"{count} dialogues, {walks.name}"
-            mine, theirs = partial(ours, sides, walks, count), partial(inspect_side, *models, sides, walks, count)
-            if stop_after is None:
-                times = alternated({"ours": mine, "Inspect AI": theirs}, repetitions)
-                lines = rows(work, times, {"Inspect AI": target})
-            else:
-                lines = bounded(work, (mine, theirs), target, stop_after)
-            print(*lines, sep="\n", flush=True)
+    work, target = f"{count} dialogues, {name}", TARGETS[name]
+    with tempfile.TemporaryDirectory() as place, own_process() as our_process, own_process() as other_process:
+        folder = Path(place)
+        save_walkers(folder, "llama", WALKS[name]())
+        our_process(load, our_sides, folder, name)
+        other_process(load, inspect_models, folder)
+        mine = partial(our_process, ours, folder, name, count)
+        theirs = partial(other_process, inspect_side, folder, name, count)
+        if stop_after is None:
+            times = alternated({"ours": mine, "Inspect AI": theirs}, repetitions)
+            lines = rows(work, times, {"Inspect AI": target})
+        else:
+            lines = bounded(work, (mine, theirs), target, stop_after)
+    print(*lines, sep="\n", flush=True)
 
 
 def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=5, help="of each line (5)")
+    parser.add_argument("--repetitions", type=int, help="of each line (5)")
     parser.add_argument("--dialogues", type=int, nargs="+", default=SIZES, help="numbers of dialogues (16 64 256)")
-    parser.add_argument("--walks", choices=TARGETS, nargs="+", default=list(TARGETS), help="which dialogues (both)")
+    parser.add_argument("--walks", choices=WALKS, nargs="+", default=list(WALKS), help="which dialogues (both)")
     parser.add_argument(
         "--stop-after", type=float, help="times our time after which Inspect is stopped, with one repetition"
     )
     options = parser.parse_args()
+    if options.repetitions and options.stop_after:
+        parser.error("--stop-after is for one repetition; leave --repetitions out")
     print(f"{torch.get_num_threads()} threads, {machine()}", HEADING, sep="\n\n", flush=True)
     for name in options.walks:
-        measure({"even": even, "ragged": ragged}[name](), options.dialogues, options.repetitions, options.stop_after)
+        for count in options.dialogues:
+            measure(name, count, options.repetitions or 5, options.stop_after)
 
 
 if __name__ == "__main__":

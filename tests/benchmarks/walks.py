@@ -88,20 +88,33 @@ class Sides:
         device: str = "cpu",
         quantization: str = "none",
     ) -> Sides:
-        """Made in a folder and loaded; the user ends its messages with `end` and has its weights quantized."""
-        assistant, user = (
-            save_walker(folder / side, kind, side, walks.plans, end=end if side == "u" else END) for side in "au"
-        )
-        model_args = {"pretrained": str(user), "device": device}
-        simulator = {
-            "policy": "userlm",
-            "model_args": model_args,
-            "quantization": quantization,
-            "temperature": 0,
-            "max_tokens": walks.max_tokens,
-        }
-        talker = HFLM(pretrained=str(assistant), device=device, batch_size=64)
-        return cls(talker, load_model("hf", model_args, quantization, "the user"), simulator)
+        """Saved in a folder and loaded; the user ends its messages with `end` and has its weights quantized."""
+        save_walkers(folder, kind, walks, end=end)
+        return cls.loaded(folder, walks, device=device, quantization=quantization)
+
+    @classmethod
+    def loaded(cls, folder: Path, walks: Walks, *, device: str = "cpu", quantization: str = "none") -> Sides:
+        """From a folder of `save_walkers`."""
+        played = simulator(folder, walks, device=device, quantization=quantization)
+        talker = HFLM(pretrained=str(folder / "a"), device=device, batch_size=64)
+        return cls(talker, load_model("hf", played["model_args"], quantization, "the user"), played)
+
+
+def save_walkers(folder: Path, kind: str, walks: Walks, *, end: str = END) -> None:
+    """Save the assistant under `a` and the user, which ends its messages with `end`, under `u`."""
+    for side in "au":
+        save_walker(folder / side, kind, side, walks.plans, end=end if side == "u" else END)
+
+
+def simulator(folder: Path, walks: Walks, *, device: str = "cpu", quantization: str = "none") -> dict[str, Any]:
+    """The user of a folder of `save_walkers`, as in a `dialogue:` block."""
+    return {
+        "policy": "userlm",
+        "model_args": {"pretrained": str(folder / "u"), "device": device},
+        "quantization": quantization,
+        "temperature": 0,
+        "max_tokens": walks.max_tokens,
+    }
 
 
 Said = tuple[tuple[tuple[str, str], ...], str | None]
