@@ -60,41 +60,48 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
     with DialogueStore.beside(lm) as store:
         for group in groups.values():
             asked = [(read[instance], repeat) for instance, repeat in group]
-            transcripts = _judged(_resumed(lm, asked, store), [request for request, _ in asked])
+            transcripts = _judged(_held(lm, asked, store), [request for request, _ in asked])
             held.update(zip(group, (transcript.to_json() for transcript in transcripts), strict=True))
     return [held[job] for job in jobs]
 
 
-def _resumed(lm: LM, jobs: Sequence[Job], store: DialogueStore | None) -> list[Transcript]:
-    """The transcripts of the jobs: those that are kept, and the rest held now."""
-    keys = [None] * len(jobs) if store is None else _keys(lm, jobs)
-    done: dict[int, Transcript] = {}
-    for place, key in enumerate(keys):
-        text = None if store is None or key is None else store.get(key)
-        if text is not None:
-            done[place] = Transcript.from_json(text)
-    if store is not None and done:
-        logger.info("%d of %d dialogues are in %s already.", len(done), len(jobs), store.path)
-    missing = [place for place in range(len(jobs)) if place not in done]
-    found = len(done)
-
-    def keep(place: int, transcript: Transcript) -> None:
-        done[missing[place]] = transcript
-        key = keys[missing[place]]
-        # What a model failed at is tried again.
-        if store is not None and key is not None and transcript.stop_reason is not StopReason.MODEL_ERROR:
-            store.put(key, transcript.to_json())
-
-    kept_in = None if store is None or None in keys else store.path
-    with interruptible(total=len(jobs), finished=lambda: len(done), kept_in=kept_in):
-        hold(lm, [jobs[place] for place in missing], on_end=keep, found=found)
-    transcripts = [done[place] for place in range(len(jobs))]
+def _held(lm: LM, jobs: Sequence[Job], store: DialogueStore | None) -> list[Transcript]:
+    """The transcripts of the jobs, kept as they end where there is a store and a key for each."""
+    keys = None if store is None else _keys(lm, jobs)
+    if store is not None and keys is not None:
+        transcripts = _resumed(lm, jobs, keys, store)
+    else:
+        ended: set[int] = set()
+        with interruptible(total=len(jobs), finished=lambda: len(ended), kept_in=None):
+            transcripts = hold(lm, jobs, on_end=lambda place, _: ended.add(place))
     warn(transcripts)
     return transcripts
 
 
-def _keys(lm: LM, jobs: Sequence[Job]) -> list[str] | list[None]:
-    """Under which the dialogues are kept; no keys, with a warning, where a backend does not tell which model it runs."""
+def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[str], store: DialogueStore) -> list[Transcript]:
+    """The transcripts of the jobs: those that are kept, and the rest held and kept now."""
+    done: dict[int, Transcript] = {}
+    for place, key in enumerate(keys):
+        if (text := store.get(key)) is not None:
+            done[place] = Transcript.from_json(text)
+    if done:
+        logger.info("%d of %d dialogues are in %s already.", len(done), len(jobs), store.path)
+    missing = [place for place in range(len(jobs)) if place not in done]
+
+    def keep(place: int, transcript: Transcript) -> None:
+        # What a model failed at is tried again.
+        if transcript.stop_reason is not StopReason.MODEL_ERROR:
+            store.put(keys[missing[place]], transcript.to_json())
+
+    # The store itself is asked: a signal may come while a dialogue is being put, before or after it is there for good.
+    with interruptible(total=len(jobs), finished=lambda: store.count(keys), kept_in=store.path):
+        held = hold(lm, [jobs[place] for place in missing], on_end=keep, found=len(done))
+    done.update(zip(missing, held, strict=True))
+    return [done[place] for place in range(len(jobs))]
+
+
+def _keys(lm: LM, jobs: Sequence[Job]) -> list[str] | None:
+    """Under which the dialogues are kept; None, with a warning, where a backend does not tell which model it runs."""
     user = user_model(jobs[0][0].dialogue.simulator)
     models = {"the model under test": lm, **({"the simulator": user.lm} if isinstance(user, HostModel) else {})}
     identities = {name: model_identity(model) for name, model in models.items()}
@@ -103,7 +110,7 @@ def _keys(lm: LM, jobs: Sequence[Job]) -> list[str] | list[None]:
             "--use_cache keeps no dialogues: the backend of %s does not tell which model it runs.",
             " and ".join(unknown),
         )
-        return [None] * len(jobs)
+        return None
     assistant, *simulator = (identity for identity in identities.values() if identity is not None)
     return [dialogue_key(request, repeat, assistant, simulator[0] if simulator else {}) for request, repeat in jobs]
 

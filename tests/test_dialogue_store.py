@@ -91,6 +91,18 @@ def test_dialogues_of_other_processes_are_found_and_their_files_left_alone(tmp_p
     assert paths[1].read_bytes() == before
 
 
+def test_those_asked_for_are_counted_wherever_they_are_kept(tmp_path):
+    with DialogueStore.opened(host_cache(tmp_path, 0)) as store:
+        store.put("others", TEXT)
+        store.put("both", TEXT)
+    with DialogueStore.opened(host_cache(tmp_path, 1)) as store:
+        store.put("both", TEXT)
+        store.put("own", TEXT)
+        store.put("not asked for", TEXT)
+        assert store.count(["own", "both", "missing", "others"]) == 3
+        assert store.count([]) == 0
+
+
 def test_another_process_that_was_killed_while_it_wrote_is_read_without_its_last_write(tmp_path):
     mine, others = host_cache(tmp_path, 0), host_cache(tmp_path, 1)
     with DialogueStore.opened(others) as store:

@@ -19,6 +19,7 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from test_conversations import TalkingLM, instance
 from test_task import evaluate, transcripts
 
+from lm_eval_plugin.caching.dialogue_store import DialogueStore
 from lm_eval_plugin.conversations import converse_until
 
 TASK = "chatbench_mmlu_elementary_mathematics"
@@ -185,6 +186,32 @@ def test_dialogue_that_a_model_failed_in_is_tried_again(tmp_path):
     assert second[0] == first[0]
     assert second[1]["stop_reason"] == "answered"
     assert len(lm.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "fails"),
+    [
+        pytest.param("before the second is put", "nothing", id="before_it_is_there"),
+        pytest.param("after the first is put", "nothing", id="after_it_is_there"),
+        pytest.param("after the first is put", "(one)", id="after_a_failure"),
+    ],
+)
+def test_signal_as_a_dialogue_is_being_kept_counts_those_that_are(moment, fails, tmp_path, caplog, monkeypatch):
+    put, run = DialogueStore.put, tmp_path / "run"
+
+    def interrupted(*args):
+        if moment == "before the second is put" and kept(run) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        put(*args)
+        if moment == "after the first is put":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(DialogueStore, "put", interrupted)
+    lm = cached(Failing(fails), tmp_path / "run_rank0.db")
+    with pytest.raises(SystemExit, match="143"):
+        held(lm, *(instance(name, {"simulator": "scripted"}) for name in ("one", "two", "three")))
+    assert kept(run) == 1
+    assert f"1 of 3 dialogues are finished and kept in {run}_rank0.db" in caplog.text
 
 
 def test_model_that_nobody_can_tell_from_others_keeps_nothing_and_says_so(tmp_path, caplog):

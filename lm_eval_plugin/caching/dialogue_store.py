@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
@@ -103,6 +103,18 @@ class DialogueStore:
                 transcript: str = row[0]
                 return transcript
         return None
+
+    def count(self, keys: Iterable[str]) -> int:
+        """Of how many of the keys a dialogue is kept, in this process's file or another's.
+
+        Raises:
+            ConfigError: A file cannot be read.
+        """
+        kept: set[str] = set()
+        for path, file in self._files.items():
+            with explained(path):
+                kept.update(key for (key,) in file.execute("SELECT key FROM dialogues"))
+        return sum(key in kept for key in keys)
 
     def put(self, key: str, transcript: str) -> None:
         """Keep the transcript of a finished dialogue, given as JSON.
