@@ -25,7 +25,7 @@ def interruptible(total: int, finished: Callable[[], int], kept_in: Path | None)
 
     Args:
         total: How many dialogues are to be held, those that were found finished included.
-        finished: How many are finished now.
+        finished: How many are finished, and kept where `kept_in` names a file; asked when no model is at work any more.
         kept_in: The file that keeps them; None if nothing does.
     """
     try:
