@@ -88,7 +88,17 @@ def finished(use_cache: Path) -> set[int]:
     return {int(_NUMBER.search(json.loads(text)["messages"][0]["content"])[1]) for (text,) in rows}
 
 
-def run_until_killed(model: Path, data: Path, log: Path, use_cache: Path, after: int, and_s: float) -> None:
+def kept(use_cache: Path) -> int:
+    """How many dialogues are kept by now, in a run that may be under way."""
+    path = use_cache.with_name(f"{use_cache.name}_rank0.db")
+    if not path.exists():
+        return 0
+    with closing(sqlite3.connect(path)) as file:
+        there = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'dialogues'").fetchone()
+        return file.execute("SELECT count(*) FROM dialogues").fetchone()[0] if there else 0
+
+
+def run_until_killed(model: Path, data: Path, log: Path, use_cache: Path, more: int, and_s: float) -> None:
     """Start the run in a process of its own and kill it.
 
     Args:
@@ -96,13 +106,14 @@ def run_until_killed(model: Path, data: Path, log: Path, use_cache: Path, after:
         data: As `run`.
         log: As `run`.
         use_cache: As `run`.
-        after: How many calls of the model to wait for.
+        more: How many dialogues more than before it is to keep first.
         and_s: How long to wait then.
     """
     log.unlink(missing_ok=True)
+    enough = kept(use_cache) + more
     command = [sys.executable, __file__, "--held", *map(str, (model, data, log, use_cache))]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while len(calls(log)) < after:
+        while kept(use_cache) < enough:
             if process.poll() is not None:
                 raise RuntimeError(f"it ended before it was killed: {process.stderr.read().decode()[-2000:]}")
             time.sleep(0.002)
@@ -121,8 +132,8 @@ def kill_again_and_again(folder: Path, model: Path, data: Path, kills: int, seed
     """
     dice, log, use_cache = random.Random(seed), folder / "log", folder / "cache" / "run"
     whole = run(model, data, log)
-    # Three quarters of the way in all, since what is under way at a kill is held again.
-    steps = 3 * len(calls(log)) // (2 * (kills + 1))
+    # About half of the way in all, so that no run ends before it is killed.
+    steps = len(whole["dialogues"]) // (kills + 1)
     done: set[int] = set()
     counts = []
     for _ in range(kills):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing
 
 import killed_run
 import pytest
 from conftest import sum_row, write_mmlu
+from killed_run import kept
 from lm_eval.api.model import CacheHook, CachingLM
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalCompletionsAPI
@@ -125,16 +124,6 @@ def test_run_that_is_terminated_goes_on_where_it_was(llama, tmp_path):
     resumed = killed_run.run(llama, data, log, use_cache)
     assert not done & set().union(*killed_run.calls(log))
     assert resumed == killed_run.run(llama, data, log)
-
-
-def kept(use_cache):
-    """How many dialogues are kept by now."""
-    path = use_cache.with_name(f"{use_cache.name}_rank0.db")
-    if not path.exists():
-        return 0
-    with closing(sqlite3.connect(path)) as file:
-        there = file.execute("SELECT 1 FROM sqlite_master WHERE name = 'dialogues'").fetchone()
-        return file.execute("SELECT count(*) FROM dialogues").fetchone()[0] if there else 0
 
 
 def sums(folder, count):
