@@ -17,7 +17,7 @@ from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
 from lm_eval_plugin.generation.roomy_cache import RoomyCache, RowKeys
-from lm_eval_plugin.generation.row_ends import DecodingToRowEnds
+from lm_eval_plugin.generation.row_ends import CACHE_ARGUMENT, DecodingToRowEnds
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
 from lm_eval_plugin.generation.shared_time import Written
 
@@ -162,7 +162,7 @@ class _Batch:
             stop=[],
             attention_mask=self._mask,
             custom_generate=step,
-            **({} if self._cache is None else {"past_key_values": self._cache}),
+            **({} if self._cache is None else {CACHE_ARGUMENT: self._cache}),
             **decoding.options,
         )
         width = self._ids.shape[1]
