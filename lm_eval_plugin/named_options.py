@@ -133,6 +133,9 @@ def named_option(reply: str, question: Question) -> str | None:
 def concluded_option(text: str, question: Question) -> str | None:
     """The one option that a text states as the answer: by a verdict, a conclusion or by itself, not by mentioning it."""
     said = marked(own_statements(plain(_ends(text)), question.stem), question)
+    # Every first message of a user is read so, and most speak of no option.
+    if not re.search(OPTION, said):
+        return None
     statements = list(_statements(said, _rejections(said)))
     letters = max(statements, key=lambda each: (each.strength, each.end)).letters if statements else frozenset()
     return next(iter(letters)) if len(letters) == 1 else None

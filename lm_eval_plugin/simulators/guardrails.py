@@ -123,6 +123,7 @@ def _option_lines(question: Question) -> tuple[str, ...]:
     return tuple(line.strip() for line in question.options.split("\n") if line.strip())
 
 
+@lru_cache(maxsize=256)
 def _option_mentions(question: Question) -> re.Pattern[str]:
     """An option with its letter, however it is marked."""
     pairs = zip(question.letters, question.choices, strict=True)
