@@ -15,31 +15,8 @@ from statistics import fmean
 
 from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
-
-HIGHER_IS_BETTER = {
-    "acc": True,
-    "acc_static": True,
-    "acc_gap": True,
-    "flip_gain": True,
-    "flip_loss": False,
-    "answered": True,
-    "valid": True,
-    "recovered": True,
-    "misled": False,
-    "followed": True,
-    "mirrored": True,
-    "user_turns": False,
-    "user_tokens": False,
-    "assistant_tokens": False,
-    "user_words_first": False,
-    "coherence": True,
-    "satisfaction": True,
-    "judged": True,
-    "model_error": False,
-    **{f"event_{event.value}": False for event in Event},
-}
-"""The metrics of a question and whether more of it is better; of what is neither, such as `followed`, it says nothing."""
 
 JUDGED = ("coherence", "satisfaction")
 """What a judge is asked about."""
@@ -168,12 +145,11 @@ def question_metrics(record: QuestionRecord) -> dict[str, float]:
     """The metrics of one question: means over the dialogues to which a measure applies, and the share not scored.
 
     Returns:
-        Every metric that can be told, by name. All lie from 0 to 1, but `acc_gap` = acc - acc_static from -1 to 1;
-        `user_turns`, `user_words_first` and the tokens from 0 up; `coherence` and `satisfaction` from 1 to 5. With
-        acc_static S and acc A, flip_gain = A (1 - S), flip_loss = (1 - A) S, so acc_gap = flip_gain - flip_loss.
+        Every metric that can be told, by name, each within the bounds of its kind. With acc_static S and acc A,
+        acc_gap = A - S, flip_gain = A (1 - S), flip_loss = (1 - A) S, so acc_gap = flip_gain - flip_loss.
     """
     metrics = {name: fmean(values) for name, values in question_scores(record).items()}
-    return {name: metrics[name] for name in HIGHER_IS_BETTER if name in metrics}
+    return {name: metrics[name] for name in METRICS if name in metrics}
 
 
 def question_scores(record: QuestionRecord, wanted: str | None = None) -> dict[str, list[float]]:
@@ -184,11 +160,12 @@ def question_scores(record: QuestionRecord, wanted: str | None = None) -> dict[s
         wanted: The metric that is asked for, which spares taking the others; None for all.
     """
     counted = record.scored
-    measures = {name: _MEASURES[name] for name in _MEASURES if wanted in {None, name} or name == "acc"}
+    asked = [name for name in METRICS if wanted in {None, name} or name == "acc"]
     scores = {"model_error": [1 - len(counted) / len(record.transcripts)]}
     for held in counted:
-        for name, measure in measures.items():
-            if (value := measure(held, record)) is not None:
+        for name in asked:
+            measure = METRICS[name].measure
+            if measure is not None and (value := measure(held, record)) is not None:
                 scores.setdefault(name, []).append(value)
     if record.acc_static is not None:
         scores["acc_static"] = [record.acc_static]
@@ -200,36 +177,6 @@ def question_scores(record: QuestionRecord, wanted: str | None = None) -> dict[s
 
 def _against_static(acc: float, static: float) -> dict[str, float]:
     return {"acc_gap": acc - static, "flip_gain": acc * (1 - static), "flip_loss": (1 - acc) * static}
-
-
-Measure = Callable[[Transcript, QuestionRecord], float | None]
-
-
-def _verdict_on(what: str) -> Measure:
-    return lambda held, _: verdict(held, what)
-
-
-def _share_with(which: Event) -> Measure:
-    return lambda held, _: event(held, which)
-
-
-_MEASURES: Mapping[str, Measure] = {
-    "acc": lambda held, record: accuracy(held, record.gold),
-    "answered": lambda held, _: answered(held),
-    "valid": lambda held, _: valid(held),
-    "recovered": recovered,
-    "misled": misled,
-    "followed": followed,
-    "mirrored": lambda held, record: mirrored(held, record.question),
-    "user_turns": lambda held, _: user_turns(held),
-    "user_tokens": lambda held, _: tokens(held, Role.USER),
-    "assistant_tokens": lambda held, _: tokens(held, Role.ASSISTANT),
-    "user_words_first": lambda held, _: user_words_first(held),
-    **{what: _verdict_on(what) for what in JUDGED},
-    "judged": lambda held, _: judged(held),
-    **{f"event_{which.value}": _share_with(which) for which in Event},
-}
-"""How each measure is taken of one dialogue."""
 
 
 def _said_by(transcript: Transcript, role: Role) -> Sequence[Message]:
@@ -248,3 +195,56 @@ def words_of(text: str) -> list[str]:
 def _within(part: list[str], whole: list[str]) -> bool:
     """Whether the words of a part stand in the whole, one behind the other."""
     return any(whole[start : start + len(part)] == part for start in range(len(whole) - len(part) + 1))
+
+
+Measure = Callable[[Transcript, QuestionRecord], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric of a question is.
+
+    Args:
+        kind: What its scores are, which decides on its interval.
+        higher_is_better: Its direction; of what has none, such as `followed`, it says nothing.
+        measure: How it is taken of one dialogue; None for a metric of the question as a whole.
+    """
+
+    kind: Kind
+    higher_is_better: bool
+    measure: Measure | None = None
+
+
+def _verdict_on(what: str) -> Measure:
+    return lambda held, _: verdict(held, what)
+
+
+def _share_with(which: Event) -> Measure:
+    return lambda held, _: event(held, which)
+
+
+METRICS: Mapping[str, Metric] = {
+    "acc": Metric(Kind.SHARE, True, lambda held, record: accuracy(held, record.gold)),
+    "acc_static": Metric(Kind.SHARE, True),
+    "acc_gap": Metric(Kind.DIFFERENCE, True),
+    "flip_gain": Metric(Kind.SHARE, True),
+    "flip_loss": Metric(Kind.SHARE, False),
+    "answered": Metric(Kind.SHARE, True, lambda held, _: answered(held)),
+    "valid": Metric(Kind.SHARE, True, lambda held, _: valid(held)),
+    "recovered": Metric(Kind.SHARE, True, recovered),
+    "misled": Metric(Kind.SHARE, False, misled),
+    "followed": Metric(Kind.SHARE, True, followed),
+    "mirrored": Metric(Kind.SHARE, True, lambda held, record: mirrored(held, record.question)),
+    "user_turns": Metric(Kind.COUNT, False, lambda held, _: user_turns(held)),
+    "user_tokens": Metric(Kind.COUNT, False, lambda held, _: tokens(held, Role.USER)),
+    "assistant_tokens": Metric(Kind.COUNT, False, lambda held, _: tokens(held, Role.ASSISTANT)),
+    "user_words_first": Metric(Kind.COUNT, False, lambda held, _: user_words_first(held)),
+    **{what: Metric(Kind.SCORE, True, _verdict_on(what)) for what in JUDGED},
+    "judged": Metric(Kind.SHARE, True, lambda held, _: judged(held)),
+    "model_error": Metric(Kind.SHARE, False),
+    **{f"event_{which.value}": Metric(Kind.SHARE, False, _share_with(which)) for which in Event},
+}
+"""The metrics of a question, in the order in which they are shown. A metric is what stands here and nothing else."""
+
+HIGHER_IS_BETTER = {name: metric.higher_is_better for name, metric in METRICS.items()}
+"""Whether more of a metric is better."""

@@ -8,25 +8,12 @@ from strategies import PROPERTY, transcripts
 
 from lm_eval_plugin import metrics as measures
 from lm_eval_plugin.engine import converse
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, accuracy
+from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy
 from lm_eval_plugin.question import LETTERS, Question
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
-
-RANGES = {
-    "acc": (0, 1),
-    "acc_static": (0, 1),
-    "acc_gap": (-1, 1),
-    "answered": (0, 1),
-    "valid": (0, 1),
-    "user_turns": (0, float("inf")),
-    "model_error": (0, 1),
-    **dict.fromkeys(("recovered", "misled", "followed", "mirrored", "flip_gain", "flip_loss", "judged"), (0, 1)),
-    **dict.fromkeys(("user_tokens", "assistant_tokens", "user_words_first"), (0, float("inf"))),
-    **dict.fromkeys(("coherence", "satisfaction"), (1, 5)),
-    **{f"event_{event.value}": (0, 1) for event in Event},
-}
 
 
 def record(held, gold="B", acc_static=None, question=PRODUCT):
@@ -243,8 +230,8 @@ static_scores = st.none() | st.floats(0, 1)
 @PROPERTY
 def test_every_metric_lies_in_its_range_and_has_a_direction(held, gold, acc_static):
     metrics = question_metrics(held, gold, acc_static)
-    assert list(metrics) == [name for name in HIGHER_IS_BETTER if name in metrics]
-    assert all(RANGES[name][0] <= value <= RANGES[name][1] for name, value in metrics.items())
+    assert list(metrics) == [name for name in METRICS if name in metrics]
+    assert all(METRICS[name].kind.bounds[0] <= value <= METRICS[name].kind.bounds[1] for name, value in metrics.items())
 
 
 @given(several, golds, static_scores)
@@ -260,5 +247,14 @@ def test_saved_transcripts_give_the_numbers_of_the_run(held, gold, acc_static):
     assert question_metrics(saved, gold, acc_static) == question_metrics(held, gold, acc_static)
 
 
-def test_ranges_here_are_those_of_all_metrics():
-    assert RANGES.keys() == HIGHER_IS_BETTER.keys()
+def test_a_metric_cannot_be_made_without_its_kind():
+    with pytest.raises(TypeError, match="kind"):
+        measures.Metric(higher_is_better=True)
+
+
+def test_kinds_are_those_that_the_metrics_were_meant_to_have():
+    named = {kind: {name for name in METRICS if METRICS[name].kind is kind} for kind in Kind}
+    assert named[Kind.DIFFERENCE] == {"acc_gap"}
+    assert named[Kind.COUNT] == {"user_turns", "user_tokens", "assistant_tokens", "user_words_first"}
+    assert named[Kind.SCORE] == {"coherence", "satisfaction"}
+    assert named[Kind.SECONDS] == set()

@@ -1,0 +1,1 @@
+"""From transcripts to numbers: metrics, intervals, tests, summaries."""
