@@ -109,7 +109,8 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
 def _load_tokenizer(name: str, source: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(local_or_hub(name), **source)
-    except (OSError, ValueError) as error:
+    # transformers 5.3 needs protobuf to say that a tokenizer is missing.
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"the tokenizer {name!r} cannot be loaded: {why_unavailable(name, error)}") from error
     if tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -18,6 +18,15 @@ SUBJECTS = (
     "moral_scenarios",
 )
 
+CORE = {
+    *("test_api_generation", "test_cache_files", "test_chat_api", "test_chat_format", "test_configuration"),
+    *("test_conversations", "test_dialogue_store", "test_doctor", "test_export", "test_first_prompts", "test_gate"),
+    *("test_host_model", "test_hub_errors", "test_human_task", "test_judge", "test_letter", "test_local_generation"),
+    *("test_model_identity", "test_quantized", "test_report", "test_simulation", "test_simulator_ppl"),
+    *("test_statistics", "test_task", "test_training", "test_weights"),
+}
+"""The modules of the marker `core`: together they use all that a dependency is used for, in some three minutes."""
+
 
 def pytest_configure(config):
     """Set the environment before any test module imports a library that reads it."""
@@ -25,6 +34,13 @@ def pytest_configure(config):
     os.environ["HF_DATASETS_CACHE"] = config.datasets_cache.name
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def pytest_collection_modifyitems(items):
+    """Mark the core of the suite."""
+    for item in items:
+        if item.path.stem in CORE:
+            item.add_marker("core")
 
 
 def pytest_unconfigure(config):

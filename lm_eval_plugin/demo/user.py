@@ -8,6 +8,7 @@ The base must be there; two processor cores need some minutes.
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from lm_eval_plugin.demo.material import QUESTIONS, SEED
 from lm_eval_plugin.demo.people import write_release
-from lm_eval_plugin.training.output import SIMULATOR
+from lm_eval_plugin.training.output import SIMULATOR, write_json
 
 PEOPLE = 160
 """How many there are, nine conversations of each."""
@@ -56,6 +57,13 @@ def train_user(output: Path, questions: Path = QUESTIONS) -> None:
     # The preset `demo` names both folders, and the tokenizer is the base's.
     for needless in (SIMULATOR, "tokenizer.json", "tokenizer_config.json"):
         (adapter / needless).unlink()
+    drop_unset(adapter / "adapter_config.json")
+
+
+def drop_unset(config: Path) -> None:
+    """Leave out what an adapter does not set, since an older peft warns of keys that it does not know."""
+    kept = {key: value for key, value in json.loads(config.read_text(encoding="utf-8")).items() if value is not None}
+    write_json(config, kept)
 
 
 if __name__ == "__main__":

@@ -173,12 +173,12 @@ class LocalGeneration:
                 logger.warning("%s: out of memory; going on with batches of %d", self._name, size)
             return size
 
-        @find_executable_batch_size(starting_batch_size=halved(), reduce_batch_size_fn=halved)  # type: ignore[untyped-decorator]
         def attempt(batch_size: int) -> None:
             self._decode(_without_text(rows), batch_size, decoding)
 
         try:
-            attempt()
+            # Not as a decorator: as one, accelerate before 1.15 forgets how to reduce the size.
+            find_executable_batch_size(attempt, starting_batch_size=halved(), reduce_batch_size_fn=halved)()
         except RuntimeError as error:
             if size:
                 raise
