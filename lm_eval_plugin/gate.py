@@ -1,132 +1,25 @@
-"""Whether a candidate is worse than a baseline beyond what is tolerated, with evidence and not by a fixed difference.
+"""Whether a candidate run is worse than a baseline beyond what is tolerated, with evidence and not by a fixed difference.
 
-Both runs' dialogues are paired by question and repeat. A question's drop d is the mean over its pairs of baseline -
-candidate, the other way round for a metric of which less is better. The test asks of the mean drop D over Q questions:
-
-    H0: D <= max_drop,  t = (mean d - max_drop) / SE,  SE = s / sqrt(Q),  p = P(T_{Q - 1} >= t)
-
-and the candidate fails if the corrected p is at most alpha. s is the standard deviation of d, but at least that of one
-gain and one loss of the smallest step (1 / repeats of the scores' range) among Q + 2 questions: no spread in the data is
-not no uncertainty.
-
-One t test serves right-or-wrong scores too. By exact enumeration, with 20, 50, 100 and 400 questions, max_drop 0, 0.02
-and 0.05 and a discordant share from 0.2 to 60 %, it rejects at most 5.3 % where 5 % was asked for; Tango's score test for
-matched shares (Statistics in Medicine 17, 1998) rejects up to 7.3 % where few questions are discordant.
-
-Two drops say what the size can do, both with 80 % power at the alpha that the correction leaves:
-
-    detectable = (t_{1 - alpha} + z_{0.8}) SE               the smallest drop that can be told from none
-    fails_at   = max_drop + detectable                      the smallest true drop that fails
-
-A gate whose detectable drop exceeds max_drop is blind: it passes only if the interval lies below max_drop, otherwise it
-cannot tell.
-
-Several checks are corrected so that a candidate that is not worse anywhere fails with at most alpha: Holm's correction
-over the metrics and, if there are several tasks, half of alpha for all tasks pooled and half for each task by itself.
-
-Sources: as `statistics`; for the shifted test, Wellek, "Testing Statistical Hypotheses of Equivalence and Noninferiority"
-(2010). The figures are in `tests/benchmarks/gate.py`.
+Both runs' dialogues are paired by question and repeat; `comparison.checks` says what follows from the pairs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
-from math import fsum, isfinite, sqrt
-from statistics import NormalDist
 
-import numpy as np
-from scipy import special
-
+from lm_eval_plugin.comparison.checks import POOLED, Check, Limits, Pair, Pairs, Verdict, decided
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord
+from lm_eval_plugin.metrics import METRICS, QuestionRecord
 from lm_eval_plugin.runs import Run, TaskRun, differing_settings
-from lm_eval_plugin.statistics import holm
 from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.summary import scores_of
 
-POOLED = "all tasks"
-"""Names the check of all tasks together, each question counting the same."""
-
-POWER = 0.8
-
 _OF_SOME_DIALOGUES = {"recovered", "misled", "followed"}  # without a score they do not apply; nothing failed
 
-_Pair = tuple[float, float]
 _Key = tuple[str, int]
 _Dialogues = Mapping[_Key, QuestionRecord]
 _Both = tuple[_Dialogues, _Dialogues]
-
-
-class Verdict(Enum):
-    """What a check says of the candidate."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, no password
-    FAIL = "fail"
-    CANNOT_TELL = "cannot tell"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the gate tolerates.
-
-    Args:
-        max_drop: In the metric's units, from 0 up.
-        alpha: How often a candidate whose drop is max_drop may fail; above 0 and below 0.5.
-        max_unscored: The share of a task's dialogues that may lack a score, from 0 to 1.
-    """
-
-    max_drop: float = 0.02
-    alpha: float = 0.05
-    max_unscored: float = 0.05
-
-    def __post_init__(self) -> None:
-        if not (isfinite(self.max_drop) and self.max_drop >= 0):
-            raise ConfigError(f"the largest drop is {self.max_drop}; give a number from 0 up")
-        if not 0 < self.alpha < 0.5:
-            raise ConfigError(f"alpha is {self.alpha}; give a number above 0 and below 0.5")
-        if not 0 <= self.max_unscored <= 1:
-            raise ConfigError(f"the largest unscored share is {self.max_unscored}; give a number from 0 to 1")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One metric of one task, or of all tasks.
-
-    Attributes:
-        metric: Its name.
-        task: The task's name, or `POOLED`.
-        questions: How many have a score on both sides.
-        pairs: How many dialogues of theirs have one.
-        unscored: Share of the dialogues without a score where one was due, on the side that has more of them.
-        baseline: Mean over questions.
-        candidate: Likewise.
-        drop: What the candidate is worse by, in the metric's units; below 0 it is better.
-        low: Lower end of the interval of the drop, at the level 1 - 2 alpha; None for a single question.
-        high: Upper end, likewise.
-        p_value: One-sided, of a drop of at most max_drop; None for a single question.
-        corrected: The p-value after the correction for several checks; at most alpha fails.
-        detectable: The smallest drop that can be told from none with 80 % power; None for a single question.
-        fails_at: The smallest true drop that fails with 80 % power, likewise.
-        verdict: What follows.
-    """
-
-    metric: str
-    task: str
-    questions: int
-    pairs: int
-    unscored: float
-    baseline: float
-    candidate: float
-    drop: float
-    low: float | None
-    high: float | None
-    p_value: float | None
-    corrected: float | None
-    detectable: float | None
-    fails_at: float | None
-    verdict: Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +30,7 @@ class GateResult:
         baseline: Names the run that the candidate is held against.
         candidate: Names the run that is checked.
         limits: What was tolerated.
+        same_run: Whether candidate and baseline are one and the same run, so that nothing was compared.
         differences: What keeps the runs from being comparable and was allowed, one sentence each.
         checks: The pooled checks first, if there are several tasks, then task by task.
     """
@@ -144,6 +38,7 @@ class GateResult:
     baseline: str
     candidate: str
     limits: Limits
+    same_run: bool
     differences: tuple[str, ...]
     checks: tuple[Check, ...]
 
@@ -160,19 +55,6 @@ class GateResult:
         return Verdict.CANNOT_TELL if blind else Verdict.PASS
 
 
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """The scores of a metric, paired.
-
-    Args:
-        questions: Of each question with a pair, its pairs of baseline and candidate.
-        unscored: As in `Check`.
-    """
-
-    questions: tuple[tuple[_Pair, ...], ...]
-    unscored: float = 0.0
-
-
 def gate(
     baseline: Run,
     candidate: Run,
@@ -186,7 +68,7 @@ def gate(
     Args:
         baseline: What the candidate is held against.
         candidate: What is checked.
-        metrics: Names of `HIGHER_IS_BETTER`.
+        metrics: Names of `METRICS`.
         limits: The defaults if None.
         allow_differences: Compare what the runs have in common although they differ in more than the model.
 
@@ -211,37 +93,25 @@ def gate(
         f"{baseline.model} ({baseline.where})",
         f"{candidate.model} ({candidate.where})",
         limits,
+        _same_run(baseline, candidate),
         tuple(differences),
         decided(groups, limits),
     )
 
 
-def decided(groups: Mapping[str, Mapping[str, Pairs]], limits: Limits) -> tuple[Check, ...]:
-    """The checks of paired scores, corrected for how many they are.
-
-    Args:
-        groups: For each task, the pairs of every metric.
-        limits: What is tolerated.
-    """
-    families = [[(task, metric, pairs) for task, held in groups.items() for metric, pairs in held.items()]]
-    if len(groups) > 1:
-        metrics = next(iter(groups.values()))
-        families.insert(0, [(POOLED, name, _pooled([held[name] for held in groups.values()])) for name in metrics])
-    checks: list[Check] = []
-    for family in families:
-        alpha = limits.alpha / (len(families) * len(family))
-        held = [_check(metric, task, pairs, limits, alpha) for task, metric, pairs in family]
-        adjusted = holm([1.0 if check.p_value is None else check.p_value for check in held])
-        checks += [_judged(check, len(families) * p, limits) for check, p in zip(held, adjusted, strict=True)]
-    return tuple(checks)
+def _same_run(first: Run, second: Run) -> bool:
+    """Whether two runs are one, or a copy of it: times are part of the dialogues, so two runs do not have the same ones."""
+    same_place = first.where.resolve() == second.where.resolve()
+    copied = (first.model, first.date) == (second.model, second.date)
+    return (same_place or copied) and first.tasks == second.tasks
 
 
 def _known(metrics: Sequence[str]) -> list[str]:
     for name in metrics:
-        if name not in HIGHER_IS_BETTER:
-            raise ConfigError(f"there is no metric {name!r}{nearest(name, HIGHER_IS_BETTER)}")
+        if name not in METRICS:
+            raise ConfigError(f"there is no metric {name!r}{nearest(name, METRICS)}")
     if not metrics:
-        raise ConfigError(f"there is no metric to check; name one or more of {', '.join(HIGHER_IS_BETTER)}")
+        raise ConfigError(f"there is no metric to check; name one or more of {', '.join(METRICS)}")
     return list(dict.fromkeys(metrics))
 
 
@@ -318,7 +188,7 @@ def _pairs(
                 f"{where}: {share:.1%} of the {side}'s dialogues have no score of {metric}, more than the "
                 f"{max_unscored:.1%} of --max-unscored; look at their stop reasons and run them again"
             )
-    questions: dict[str, list[_Pair]] = {}
+    questions: dict[str, list[Pair]] = {}
     for (key, _, _), ours, theirs in zip(common, scores["baseline"], scores["candidate"], strict=True):
         if ours is not None and theirs is not None:
             questions.setdefault(key[0], []).append((ours, theirs))
@@ -337,62 +207,3 @@ def _unscored(records: Sequence[QuestionRecord], scores: Sequence[float | None],
         for record, score in zip(records, scores, strict=True)
     ]
     return sum(due) / len(due)
-
-
-def _pooled(parts: Sequence[Pairs]) -> Pairs:
-    """All questions as one pile: what differs between tasks widens the interval a little and never narrows it."""
-    questions = tuple(question for part in parts for question in part.questions)
-    return Pairs(questions, max(part.unscored for part in parts))
-
-
-def _check(metric: str, task: str, held: Pairs, limits: Limits, alpha: float) -> Check:
-    """The check before the correction; `alpha` is what the correction leaves it at the least."""
-    columns = np.array(sorted(tuple(_mean(side) for side in zip(*pairs, strict=True)) for pairs in held.questions))
-    baseline, candidate = (fsum(column) / len(columns) for column in columns.T)
-    drops = columns[:, 0] - columns[:, 1] if HIGHER_IS_BETTER[metric] else columns[:, 1] - columns[:, 0]
-    questions, drop = len(drops), fsum(drops) / len(drops)
-    check = Check(
-        *(metric, task, questions, sum(map(len, held.questions)), held.unscored, baseline, candidate, drop),
-        *(None, None, None, None, None, None, Verdict.CANNOT_TELL),
-    )
-    if questions == 1:
-        return check
-    freedom, error = questions - 1, max(float(drops.std(ddof=1)), _least_spread(held)) / sqrt(questions)
-    half = _quantile(freedom, limits.alpha) * error
-    detectable = (_quantile(freedom, alpha) + NormalDist().inv_cdf(POWER)) * error
-    return replace(
-        check,
-        low=drop - half,
-        high=drop + half,
-        p_value=float(special.stdtr(freedom, (limits.max_drop - drop) / error)),
-        detectable=detectable,
-        fails_at=limits.max_drop + detectable,
-    )
-
-
-def _mean(values: Sequence[float]) -> float:
-    return fsum(values) / len(values)
-
-
-def _least_spread(held: Pairs) -> float:
-    """The standard deviation if but one question gained and one lost the smallest step."""
-    scores = [score for pairs in held.questions for pair in pairs for score in pair]
-    step = max(1.0, max(scores) - min(scores)) / max(map(len, held.questions))
-    return step * sqrt(2 / (len(held.questions) + 2))
-
-
-def _quantile(freedom: int, alpha: float) -> float:
-    return -float(special.stdtrit(freedom, alpha))
-
-
-def _judged(check: Check, corrected: float, limits: Limits) -> Check:
-    if check.p_value is None or check.detectable is None or check.high is None:
-        return check
-    corrected = min(1.0, corrected)
-    if corrected <= limits.alpha:
-        verdict = Verdict.FAIL
-    elif check.detectable <= limits.max_drop or check.high < limits.max_drop:
-        verdict = Verdict.PASS
-    else:
-        verdict = Verdict.CANNOT_TELL
-    return replace(check, corrected=corrected, verdict=verdict)

@@ -1,21 +1,22 @@
-"""Which model is better: runs ranked by a metric, those with the same simulator among themselves.
+"""Which model is better: runs ranked by a metric, those with the same simulator and the same questions among themselves.
 
-Scores under different simulators are not comparable, so every simulator's label has a ranking of its own. The tasks of a
-run are pooled, every question counting the same. Neighbours are tested on the questions that both have, so what decides
-is the same questions and not the two intervals; each test stands for itself, without correction for their number.
+Scores under different simulators are not comparable, so every simulator's label has a ranking of its own; nor are scores
+on different questions, so runs without a common question are never in one ranking. The tasks of a run are pooled, every
+question counting the same. Neighbours are tested on the questions that both have, so what decides is the same questions and
+not the two intervals; each test stands for itself, and beside it the p-value adjusted for the number of tests in its ranking.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord
+from lm_eval_plugin.metrics import HIGHER_IS_BETTER, METRICS, QuestionRecord
 from lm_eval_plugin.runs import Run, TaskRun, differing_settings
-from lm_eval_plugin.statistics import Estimate, PairedTest, mean_estimate, paired_test, pooled_estimate
+from lm_eval_plugin.statistics import Estimate, PairedTest, holm, mean_estimate, paired_test, pooled_estimate
 from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.summary import scores_of
 
@@ -35,13 +36,11 @@ class Outcome(str, Enum):
     WORSE: on the common questions it is worse than the one above, as the ranking has it.
     NOT_DISTINGUISHABLE: the common questions do not tell the two apart.
     BETTER: on the common questions it is better than the one above, against the ranking, which rests on all questions.
-    NO_COMMON_QUESTIONS: no question has the metric in both runs, so nothing tells them apart.
     """
 
     WORSE = "worse"
     NOT_DISTINGUISHABLE = "not distinguishable"
     BETTER = "better on the common questions"
-    NO_COMMON_QUESTIONS = "no common questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +75,13 @@ class AgainstAbove:
 
     Args:
         outcome: In a word.
-        test: The paired test; its difference is the one above - this one. None without a common question.
+        test: The paired test; its difference is the one above - this one.
+        adjusted: Its p-value by Holm's correction for the tests of the ranking; None for a single common question.
     """
 
     outcome: Outcome
-    test: PairedTest | None
+    test: PairedTest
+    adjusted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +115,21 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The runs with one simulator, best first; those without the metric stand last.
+    """Runs with one simulator, each of which has questions in common with each other one; best first.
+
+    Those without the metric stand last.
 
     Args:
-        simulator: Its label.
+        simulator: The simulator's label.
         standings: One a run.
         warnings: Where its runs are not comparable, each against the first.
+        apart: Which of the label's rankings it is, from 1, if there are several because runs have no common question; else 0.
     """
 
     simulator: str
     standings: tuple[Standing, ...]
     warnings: tuple[str, ...]
+    apart: int = 0
 
 
 def shown_metrics(metric: str) -> tuple[str, ...]:
@@ -202,7 +207,44 @@ def rank_all(entries: Iterable[Entry], metric: str = "acc") -> list[Ranking]:
     groups: dict[str, list[Entry]] = {}
     for entry in listed:
         groups.setdefault(entry.simulator, []).append(entry)
-    return [_ranking(simulator, groups[simulator], names, metric) for simulator in sorted(groups)]
+    rankings = []
+    for simulator in sorted(groups):
+        parts = [_ranking(simulator, part, names, metric) for part in _with_common_questions(groups[simulator], metric)]
+        rankings += [_apart(place, parts) for place in range(len(parts))] if len(parts) > 1 else parts
+    return rankings
+
+
+def _apart(place: int, parts: Sequence[Ranking]) -> Ranking:
+    """One of the rankings of a label, with what keeps it apart."""
+    names = ", ".join(standing.name for standing in parts[place].standings)
+    reason = f"{names}: no common questions with some run of the same simulator, so they are not ranked together"
+    return replace(parts[place], apart=place + 1, warnings=(reason, *parts[place].warnings))
+
+
+def _with_common_questions(entries: Sequence[Entry], metric: str) -> list[list[Entry]]:
+    """The runs in as many parts as it takes for each two of a part to have a common question; the largest run first."""
+    parts: list[list[Entry]] = []
+    for entry in sorted(entries, key=lambda each: (-_size(each, metric), each.model, each.date, each.folder)):
+        part = next((part for part in parts if all(_comparable(entry, other, metric) for other in part)), None)
+        if part is None:
+            parts.append([entry])
+        else:
+            part.append(entry)
+    return parts
+
+
+def _size(entry: Entry, metric: str) -> int:
+    return sum(bool(scores) for questions in entry.scores[metric].values() for scores in questions.values())
+
+
+def _comparable(entry: Entry, other: Entry, metric: str) -> bool:
+    """Whether some question has the metric in both runs, or if one run lacks it everywhere, is in both."""
+    if _pairs(entry, other, metric):
+        return True
+    told = _size(entry, metric) and _size(other, metric)
+    return not told and any(
+        questions.keys() & other.scores[metric].get(task, {}).keys() for task, questions in entry.scores[metric].items()
+    )
 
 
 def _names(entries: Iterable[Entry]) -> dict[tuple[str, str, str], str]:
@@ -220,6 +262,7 @@ def _ranking(
     named.sort(
         key=lambda each: (metric not in each[2], direction * each[2][metric].value if metric in each[2] else 0, each[0])
     )
+    against = _neighbours([entry for _, entry, _ in named], [metric in estimates for _, _, estimates in named], metric)
     ranks = {name: _ranks([estimates for _, _, estimates in named], name) for name in dict.fromkeys((*RANKED, metric))}
     standings = tuple(
         Standing(
@@ -232,7 +275,7 @@ def _ranking(
             unscored=entry.unscored,
             estimates=estimates,
             ranks={by: given[place] for by, given in ranks.items() if place in given},
-            above=_against(named[place - 1][1], entry, metric) if place and metric in estimates else None,
+            above=against[place],
         )
         for place, (name, entry, estimates) in enumerate(named)
     )
@@ -246,9 +289,9 @@ def _estimates(entry: Entry) -> dict[str, Estimate]:
     found = {}
     for name, tasks in entry.scores.items():
         scored = [[values for values in questions.values() if values] for questions in tasks.values()]
-        parts = [mean_estimate(scores) for scores in scored if scores]
+        parts = [mean_estimate(scores, METRICS[name].kind) for scores in scored if scores]
         if parts:
-            found[name] = pooled_estimate(parts)
+            found[name] = pooled_estimate(parts, METRICS[name].kind)
     return found
 
 
@@ -259,17 +302,39 @@ def _ranks(estimates: Sequence[Mapping[str, Estimate]], metric: str) -> dict[int
     return {place: 1 + sum(other > value for other in values.values()) for place, value in values.items()}
 
 
-def _against(above: Entry, entry: Entry, metric: str) -> AgainstAbove:
-    pairs = [
-        (scores, theirs[question])
+def _neighbours(entries: Sequence[Entry], told: Sequence[bool], metric: str) -> list[AgainstAbove | None]:
+    """Each run against the one above it, and the p-values adjusted for all of them.
+
+    Args:
+        entries: From the best down.
+        told: Whether each has the metric.
+        metric: What is ranked by.
+    """
+    found = [
+        _against(entries[place - 1], entry, metric) if place and told[place] else None
+        for place, entry in enumerate(entries)
+    ]
+    tested = [(place, each.test.p_value) for place, each in enumerate(found) if each and each.test.p_value is not None]
+    for (place, _), adjusted in zip(tested, holm([p_value for _, p_value in tested]), strict=True):
+        above = found[place]
+        found[place] = above and replace(above, adjusted=adjusted)
+    return found
+
+
+def _pairs(above: Entry, entry: Entry, metric: str) -> list[tuple[Sequence[float], Sequence[float], str]]:
+    """The scores of the questions that have the metric in both runs, with their task."""
+    return [
+        (scores, theirs[question], task)
         for task, theirs in entry.scores[metric].items()
         for question, scores in above.scores[metric].get(task, {}).items()
         if scores and theirs.get(question)
     ]
-    if not pairs:
-        return AgainstAbove(Outcome.NO_COMMON_QUESTIONS, None)
-    test = paired_test([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    if test.p_value >= ALPHA:
+
+
+def _against(above: Entry, entry: Entry, metric: str) -> AgainstAbove:
+    first, second, tasks = zip(*_pairs(above, entry, metric), strict=True)
+    test = paired_test(first, second, METRICS[metric].kind, strata=tasks)
+    if test.p_value is None or test.p_value >= ALPHA:
         return AgainstAbove(Outcome.NOT_DISTINGUISHABLE, test)
     as_ranked = (test.difference > 0) == HIGHER_IS_BETTER[metric]
     return AgainstAbove(Outcome.WORSE if as_ranked else Outcome.BETTER, test)

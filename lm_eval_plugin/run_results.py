@@ -57,7 +57,23 @@ def add_summary(results: dict[str, Any], tasks: Mapping[str, _Task]) -> None:
     _settle(results, samples, tasks)
     records = {name: read_records(each, f"task {name}") for name, each in samples.items() if each}
     groups = {name: _tasks_below(name, results["group_subtasks"]) for name in results["group_subtasks"]}
-    results["chatbench"] = summarize_run(records, groups)
+    summary = summarize_run(records, groups)
+    results["chatbench"] = summary
+    for name, group in summary["groups"].items():
+        _show_subjects(results, name, group["metrics"].get("acc_subjects"))
+
+
+def _show_subjects(results: dict[str, Any], group: str, acc_subjects: Mapping[str, Any] | None) -> None:
+    """Give the mean over subjects a line beside `acc` in lm_eval's rows of a group that it aggregates itself."""
+    rows = [results[part][group] for part in ("results", "groups") if group in results.get(part, {})]
+    rows = [row for row in rows if "acc,none" in row]
+    if acc_subjects is None or not rows:
+        return
+    error = acc_subjects["standard_error"]
+    shown = {"acc_subjects,none": acc_subjects["value"], "acc_subjects_stderr,none": "N/A" if error is None else error}
+    for row in rows:
+        row.update(shown)
+    results.setdefault("higher_is_better", {}).setdefault(group, {})["acc_subjects"] = True
 
 
 def _tasks_below(group: str, children: Mapping[str, list[str]]) -> list[str]:

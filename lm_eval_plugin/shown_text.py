@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from lm_eval_plugin.person import printable
 
-_STRUCTURE = re.compile(r"[\\`*_{}\[\]<>|~!&#$+=^]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# Signs that mean something wherever they stand, and others where they do; between letters an underscore is one.
+_STRUCTURE = re.compile(
+    r"[\\`*\[\]<>|~&$]|(?<![^\W_])_|_(?![^\W_])|#(?=\d)|:(?=//)|(?<=www)\."
+    r"|^[+-](?=\s|$)|^\#(?=\#*(?:\s|$))|^[-=](?=[-=\s]*$)|(?:(?<=^\d)|(?<=^\d\d)|(?<=^\d\d\d))[.)](?=\s|$)",
+    re.IGNORECASE,
+)
 _REFERENCE = re.compile(r"@|&#35;")
 
 
@@ -22,7 +28,25 @@ def shortened(text: str, longest: int) -> str:
 
 
 def in_markdown(text: str) -> str:
-    """A text that Markdown shows as it is: signs of structure as character references, no mention of a person or an issue."""
+    """A text that Markdown shows as it is, and that can be read as it is.
+
+    Signs are character references where they would be structure and plain elsewhere; no person or issue is mentioned.
+    """
     plain = _STRUCTURE.sub(lambda sign: f"&#{ord(sign[0])};", visible(text))
     # A forge looks for mentions after the references are resolved, so those need a break.
     return _REFERENCE.sub("\\g<0>\N{ZERO WIDTH SPACE}", plain)
+
+
+def markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown whose columns also stand below each other where it is read as a file.
+
+    Args:
+        headings: One a column, as Markdown.
+        rows: As many cells each, likewise.
+    """
+    *widths, _ = [max(3, *map(len, column)) for column in zip(headings, *rows, strict=True)]
+    widths += [3]  # what ends a line lines up with nothing
+    lines = [headings, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in lines
+    )

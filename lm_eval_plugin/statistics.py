@@ -5,41 +5,33 @@ question. An unscored repeat is absent and a question without a score is left ou
 The question is the unit of everything here: repeats of a question resemble each other, so they make its mean surer and
 never count as further questions. Shuffling questions, or the repeats of a question, changes no bit of a result.
 
+Which interval a mean gets follows from the kind of its scores, which is stated with the metric's name, never from what the
+scores happen to be. A difference has one interval, and its p-value is that interval inverted: below 5 % where the 95 %
+interval leaves out 0, and nowhere else. A group's interval and its test come from the same strata, its tasks.
+
 Sources:
     Miller, "Adding Error Bars to Evals", arXiv 2411.00640 (2024): standard errors clustered by question, paired
     differences, the smallest difference that an evaluation can detect.
-    Wilson, JASA 22 (1927); Korn and Graubard, Survey Methodology 24 (1998); Dean and Pagano, J. Survey Statistics and
-    Methodology 3 (2015): the score interval for clustered 0/1 data by an effective sample size.
-    Newcombe, Statistics in Medicine 17 (1998), 2635-2650; Zou and Donner, Statistics in Medicine 27 (2008): the interval
-    of a sum or difference from the intervals of its parts (square and add).
-    Agresti and Min, Statistics in Medicine 24 (2005): the interval of a difference of matched 0/1 scores.
-    Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13:91 (2013): the McNemar mid-p test.
-    Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010): why a Monte Carlo p-value adds one.
+    `scoring.intervals` and `scoring.spread`: those of each interval, with what deviates.
+    Holm, Scandinavian Journal of Statistics 6 (1979): the correction for several tests.
 The choices among methods were made by simulation: `tests/benchmarks/coverage.py` holds the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import fsum, isfinite, sqrt
-from statistics import NormalDist
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from math import fsum, isfinite, isinf, sqrt
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import special
+from lm_eval_plugin.scoring.intervals import LEVEL, detectable, difference_pivot, flip_of, mean_interval
+from lm_eval_plugin.scoring.kinds import Kind
+from lm_eval_plugin.scoring.spread import Spread, Stratum, by_questions, mean_of, spread_of
 
 Scores = Sequence[Sequence[float]]
 """One inner sequence a question: the scores of its repeats."""
 
-LEVEL = 0.95
-"""The confidence level of every interval here."""
-
-DRAWS = 9_999
-"""Sign patterns that a Monte Carlo permutation test draws; the smallest p-value that it can state is 1 / 10,000."""
-
+_ROUNDING = 1e-6  # by how much a computed score may leave the bounds of its kind
 _BINARY = {0.0, 1.0}
-_SAME = 1e-9  # what differs by less, relative to its size, differs by rounding alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +45,7 @@ class Estimate:
         high: Upper end, likewise.
         questions: How many questions had a score.
         scores: How many scores they had together.
+        least: The least of the scores, for a kind without a greatest one; None for the other kinds.
     """
 
     value: float
@@ -61,6 +54,7 @@ class Estimate:
     high: float | None
     questions: int
     scores: int
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +65,19 @@ class PairedTest:
         difference: Mean over questions of first - second.
         low: Lower end of its 95 % interval; None for a single question.
         high: Upper end, likewise.
-        p_value: Two-sided, above 0 and at most 1.
-        method: "McNemar mid-p" or "permutation".
+        p_value: Two-sided, of no difference: the interval inverted. None for a single question.
+        method: "Agresti-Min" for shares and their differences, "paired t" for counts and scores.
         questions: How many questions had a score on both sides.
         gains: Questions that only the first got right; None unless every question is right or wrong on both sides.
         losses: Questions that only the second got right, likewise.
         detectable: The smallest true difference that as many such questions detect with 80 % power at alpha 0.05,
-            two-sided; None where the differences show no spread to tell it from. More than the scores' range: none.
+            two-sided; None where not even the greatest possible one would be.
     """
 
     difference: float
     low: float | None
     high: float | None
-    p_value: float
+    p_value: float | None
     method: str
     questions: int
     gains: int | None
@@ -91,137 +85,143 @@ class PairedTest:
     detectable: float | None
 
 
-def mean_estimate(scores: Scores) -> Estimate:
+def mean_estimate(scores: Scores, kind: Kind) -> Estimate:
     """SE = sd of the question means (ddof 1) / sqrt(Q), around the mean of the question means.
 
     This is Miller's standard error clustered by question, for a mean in which each question weighs the same however
     many repeats it has: with R equal repeats his clustered formula, section 2.2, is sqrt(sum (mean_q - mean)^2) / Q, the
     same but for the small-sample factor sqrt(Q / (Q - 1)). The paper's code (interactive-eval) leaves that factor out too
-    (ddof 0). With one repeat a question it is the usual standard error of a mean.
-
-    The interval is Wilson's score interval if all scores are 0 or 1, with value (1 - value) / SE^2 as the sample size (Q
-    if all scores are equal; never more than there are scores) and Student's t with Q - 1 degrees of freedom as the
-    quantile, because the t interval covers as little as 88 % near 0 and 1. For any other score it is the t interval,
-    which has no width if all questions have the same mean.
+    (ddof 0). With one repeat a question it is the usual standard error of a mean. The interval is that of the kind
+    (`scoring.intervals.mean_interval`).
 
     Args:
         scores: Q questions, each with the scores of its repeats.
+        kind: Of the scores.
 
     Raises:
-        ValueError: No question has a score, or a score is not a finite number.
+        ValueError: No question has a score, or a score is not a finite number or out of the bounds of its kind.
     """
-    means = np.array(sorted(_mean(repeats) for repeats in scores if len(repeats)))
-    if not len(means):
+    held = [repeats for repeats in scores if len(repeats)]
+    if not held:
         raise ValueError("There is no question with a score: nothing to estimate.")
-    questions, held, value = len(means), sum(map(len, scores)), fsum(means) / len(means)
-    if questions == 1:
-        return Estimate(value, None, None, None, questions, held)
-    error = float(means.std(ddof=1)) / sqrt(questions)
-    critical = _t_quantile(questions - 1)
-    if all(score in _BINARY for repeats in scores for score in repeats):
-        low, high = _score_interval(value, _effective(value, error, questions, held), critical)
-    else:
-        low, high = value - critical * error, value + critical * error
-    return Estimate(value, error, low, high, questions, held)
+    stratum = Stratum.of([_mean(repeats, kind) for repeats in held])
+    error = sqrt(stratum.squares / (len(held) - 1) / len(held)) if len(held) > 1 else None
+    least = min(map(min, held)) if isinf(kind.reach) else None
+    bare = Estimate(stratum.mean, error, None, None, len(held), sum(map(len, held)), least)
+    return pooled_estimate([bare], kind)
 
 
-def pooled_estimate(parts: Sequence[Estimate]) -> Estimate:
-    """SE^2 = sum (n_t / N)^2 SE_t^2: the mean over all questions of a group whose tasks are strata.
+def pooled_estimate(parts: Sequence[Estimate], kind: Kind, *, tasks_alike: bool = False) -> Estimate:
+    """The mean over all questions of a group whose tasks are strata, or the mean over its tasks.
 
-    Every question weighs the same, so a task counts by its share n_t / N of the questions. Tasks are fixed strata: what
-    differs between them is no error, so the SE is at most about that of one pile of all questions. The interval squares and
-    adds the distances from each task's value to its limits (Zou and Donner), so it stays between 0 and 1 where theirs do;
-    for one task it is that task's.
+    Every question weighs the same, so a task counts by its share of the questions; with `tasks_alike` every task does.
+    Tasks are fixed strata: what differs between them is no error. A task of one question does not take the interval away
+    (`scoring.spread.spread_of`). The interval is made as that of one task, and for one task it is that task's.
 
     Args:
-        parts: One estimate a task.
+        parts: One estimate a task; of their intervals nothing is used.
+        kind: Of the scores.
+        tasks_alike: Whether every task counts the same, however many questions it has.
 
     Returns:
-        Standard error and interval are None as soon as one task has none: unknown is not zero.
+        Without standard error and interval if there is a single question.
 
     Raises:
         ValueError: There is no part.
     """
     if not parts:
         raise ValueError("There is no task to pool.")
-    questions = sum(part.questions for part in parts)
-    weights = [part.questions / questions for part in parts]
-    value = fsum(weight * part.value for weight, part in zip(weights, parts, strict=True))
-    variance, below, above = 0.0, 0.0, 0.0
-    for weight, part in zip(weights, parts, strict=True):
-        if part.standard_error is None or part.low is None or part.high is None:
-            return Estimate(value, None, None, None, questions, sum(each.scores for each in parts))
-        variance += (weight * part.standard_error) ** 2
-        below += (weight * (part.value - part.low)) ** 2
-        above += (weight * (part.high - part.value)) ** 2
-    low, high = value - sqrt(below), value + sqrt(above)
-    return Estimate(value, sqrt(variance), low, high, questions, sum(part.scores for part in parts))
+    strata = [_stratum(part) for part in parts]
+    weights = [1 / len(parts)] * len(parts) if tasks_alike else by_questions(strata)
+    known = [part.least for part in parts if part.least is not None]
+    least = min(known) if len(known) == len(parts) else None
+    questions, scores = sum(part.questions for part in parts), sum(part.scores for part in parts)
+    whole = Estimate(mean_of(strata, weights), None, None, None, questions, scores, least)
+    spread = spread_of(strata, weights)
+    if spread is None:
+        return whole
+    low, high = mean_interval(spread, kind, least=least, repeats=scores / questions)
+    return replace(whole, standard_error=spread.error, low=low, high=high)
 
 
-def paired_test(first: Scores, second: Scores, *, seed: int = 0) -> PairedTest:
+def _stratum(part: Estimate) -> Stratum:
+    error = part.standard_error or 0.0
+    return Stratum(part.questions, part.value, error**2 * part.questions * (part.questions - 1))
+
+
+def paired_test(first: Scores, second: Scores, kind: Kind, *, strata: Sequence[Hashable] | None = None) -> PairedTest:
     """Difference = mean over questions of (first's mean - second's mean), tested on the questions that both scored.
 
-    Right or wrong on both sides (one 0/1 score a question, or repeats that all agree): the McNemar mid-p test and the
-    interval of Agresti and Min. Mid-p and not the exact test, because with few discordant questions that one rejects
-    1 to 3 % where 5 % was asked for, and has the less power; mid-p rejects 4 to 6 %, less below ten discordant questions.
+    The interval is that of `scoring.intervals.difference_pivot`: for shares that of Agresti and Min, carried over to
+    repeats, for counts and scores Student's. The p-value is 1 less the level at which the interval ends at 0.
 
-    Everything else: a sign-flip permutation test over questions, exact for few questions and by seeded draws for many,
-    and Newcombe's square-and-add interval from the two sides' intervals and the correlation of their question means. For
-    scores other than 0/1 that is the paired t interval; for 0/1 repeats it covers 94 to 96 %, where the t interval drops
-    to 92 % and the bootstrap's percentiles to 89 % (near 1, or with unequal repeats). Sign flips assume that without a
-    true difference gains and losses are alike: with 10 repeats against 1 at 0.95 and 50 questions the test rejects 8 to
-    10 %; the interval errs in 6 %, so trust the interval there.
-
-    With no difference on any question p is 1. The interval then is that of Agresti and Min, about +-2 / (Q + 2), if the
-    questions are right or wrong; otherwise it is what the two sides' own intervals leave.
+    Sign flips over questions are no alternative: without a true difference they take gains and losses to be alike, which a
+    static answer less the mean of ten repeats is not (they reject 12.6 % instead of 5 % at 100 questions and 0.98); a plain
+    t interval covers less still.
 
     Args:
         first: Q questions, each with the scores of its repeats.
         second: The same questions in the same order; a static score is a sequence of one.
-        seed: Of the permutation test's draws.
+        kind: Of the scores on both sides.
+        strata: The task of each question, for several tasks; one task if None.
 
     Raises:
-        ValueError: The sides differ in length, no question has a score on both, or a score is not a finite number.
+        ValueError: The sides differ in length, no question has a score on both, or a score is not a finite number or out of
+            the bounds of its kind.
     """
-    if len(first) != len(second):
+    tasks = [None] * len(first) if strata is None else strata
+    if not len(first) == len(second) == len(tasks):
         raise ValueError(f"The sides are not the same questions: {len(first)} against {len(second)}.")
-    both = [(ours, theirs) for ours, theirs in zip(first, second, strict=True) if len(ours) and len(theirs)]
+    both = [each for each in zip(first, second, tasks, strict=True) if len(each[0]) and len(each[1])]
     if not both:
         raise ValueError("There is no question with a score on both sides: nothing to compare.")
-    means = np.array(sorted((_mean(ours), _mean(theirs)) for ours, theirs in both))
-    differences = means[:, 0] - means[:, 1]
-    if _BINARY.issuperset(means.flat):
-        return _mcnemar(int((differences > 0).sum()), int((differences < 0).sum()), len(both))
-    low, high = _difference_interval([ours for ours, _ in both], [theirs for _, theirs in both], means)
-    spread = float(differences.std(ddof=1)) if len(both) > 1 else 0.0
-    return PairedTest(
-        difference=fsum(differences) / len(both),
-        low=low,
-        high=high,
-        p_value=_sign_flip_p(differences, seed),
-        method="permutation",
+    means = [(_mean(ours, kind), _mean(theirs, kind)) for ours, theirs, _ in both]
+    spread = _spread([one - other for one, other in means], [task for _, _, task in both])
+    right_or_wrong = _BINARY.issuperset(value for pair in means for value in pair)
+    gained = [one - other for one, other in means if one != other]
+    test = PairedTest(
+        difference=fsum(gained) / len(both),
+        low=None,
+        high=None,
+        p_value=None,
+        method="Agresti-Min" if kind.of_shares else "paired t",
         questions=len(both),
-        gains=None,
-        losses=None,
-        detectable=detectable_difference(spread, len(both)) if spread > _SAME else None,
+        gains=sum(each > 0 for each in gained) if right_or_wrong else None,
+        losses=sum(each < 0 for each in gained) if right_or_wrong else None,
+        detectable=None,
     )
+    if spread is None:
+        return test
+    flip = flip_of_sides([ours for ours, _, _ in both], [theirs for _, theirs, _ in both])
+    pivot = difference_pivot(spread, flip, kind)
+    low, high = pivot.interval()
+    told = detectable(spread, flip, kind, (1 - LEVEL) / 2)
+    return replace(test, low=low, high=high, p_value=pivot.p_of_none(), detectable=told)
 
 
-def detectable_difference(sd: float, questions: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Detectable = (z_{1 - alpha/2} + z_{power}) sd / sqrt(Q), the smallest true difference found with that power.
+def _spread(differences: Sequence[float], tasks: Sequence[Hashable]) -> Spread | None:
+    """The spread of the questions' differences, each task a stratum."""
+    by_task: dict[Hashable, list[float]] = {}
+    for difference, task in zip(differences, tasks, strict=True):
+        by_task.setdefault(task, []).append(difference)
+    strata = [Stratum.of(values) for values in by_task.values()]
+    return spread_of(strata, by_questions(strata))
 
-    Source: Miller 2024, section 5, solved for the difference. For right-or-wrong questions sd^2 is the discordant share
-    (gains + losses) / Q, the variance of the differences where there is no true difference (Connor, Biometrics 43, 1987,
-    keeps the slightly smaller variance under the difference for z_{power}; this errs to the larger difference).
+
+def flip_of_sides(first: Scores, second: Scores) -> float:
+    """The square of an unseen gain or loss of one question (`scoring.intervals.flip_of`).
 
     Args:
-        sd: Standard deviation of the questions' differences.
-        questions: How many.
-        alpha: Of the two-sided test.
-        power: The share of repetitions that shall find the difference.
+        first: Questions, each with the scores of its repeats, of which there is at least one.
+        second: The same questions.
     """
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - alpha / 2) + normal.inv_cdf(power)) * sd / sqrt(questions)
+    once = any(all(len(repeats) == 1 for repeats in side) for side in (first, second))
+    if once:
+        return flip_of(0.0, 0.0, once=True)
+    ours, theirs = [Stratum.of(repeats) for repeats in first], [Stratum.of(repeats) for repeats in second]
+    squares = fsum((one.mean - other.mean) ** 2 for one, other in zip(ours, theirs, strict=True))
+    within = fsum(each.squares / each.questions for each in (*ours, *theirs))
+    return flip_of(squares, squares + within, once=False)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -237,98 +237,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _mean(repeats: Sequence[float]) -> float:
-    """The mean of a question's repeats; exactly rounded, so their order cannot matter."""
+def _mean(repeats: Sequence[float], kind: Kind) -> float:
+    """The mean of a question's repeats; rounded once, so their order cannot matter."""
     if not all(map(isfinite, repeats)):
         raise ValueError(f"A score is not a finite number: {list(repeats)}. Leave out what was not scored.")
+    least, greatest = kind.bounds
+    if min(repeats) < least - _ROUNDING or max(repeats) > greatest + _ROUNDING:
+        raise ValueError(f"A score is no {kind.value}, which lies from {least:g} to {greatest:g}: {list(repeats)}.")
     return fsum(repeats) / len(repeats)
-
-
-def _t_quantile(freedom: int) -> float:
-    """The t quantile of the 95 % interval."""
-    return float(special.stdtrit(freedom, (1 + LEVEL) / 2))
-
-
-def _effective(value: float, error: float, questions: int, scores: int) -> float:
-    """The number of independent 0/1 scores that would have this standard error."""
-    variance = value * (1 - value)
-    if variance == 0:
-        return questions
-    return min(scores, variance / error**2) if error else scores
-
-
-def _score_interval(value: float, effective: float, critical: float) -> tuple[float, float]:
-    """Wilson's interval, from 0 to 1, for a share among so many independent scores."""
-    shrink = critical**2 / effective
-    centre = (value + shrink / 2) / (1 + shrink)
-    half = critical * sqrt(value * (1 - value) / effective + shrink / (4 * effective)) / (1 + shrink)
-    return min(value, max(0.0, centre - half)), max(value, min(1.0, centre + half))
-
-
-def _mcnemar(gains: int, losses: int, questions: int) -> PairedTest:
-    """P = P(X <= k) + P(X <= k - 1), k the fewer of gains and losses, X binomial(gains + losses, 1/2): mid-p, doubled.
-
-    Interval: gains and losses each + 1/2 and Q + 2 in the usual normal interval (Agresti and Min). The detectable
-    difference takes the discordant share with one more gain and one more loss, as no discordant question is not no spread.
-    Deviation from Fagerland et al.: with gains = losses p is 1, as doubling gives, not 1 - P(X = k) / 2.
-    """
-    discordant, fewer = gains + losses, min(gains, losses)
-    p_value = float(special.bdtr(fewer, discordant, 0.5)) + (
-        float(special.bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0
-    )
-    centre = (gains - losses) / (questions + 2)
-    variance = (discordant + 1 - (gains - losses) ** 2 / (questions + 2)) / (questions + 2) ** 2
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * sqrt(variance)
-    several = questions > 1
-    return PairedTest(
-        difference=(gains - losses) / questions,
-        low=max(-1.0, centre - half) if several else None,
-        high=min(1.0, centre + half) if several else None,
-        p_value=min(1.0, p_value),
-        method="McNemar mid-p",
-        questions=questions,
-        gains=gains,
-        losses=losses,
-        detectable=detectable_difference(sqrt((discordant + 2) / (questions + 2)), questions) if several else None,
-    )
-
-
-def _difference_interval(
-    first: Scores, second: Scores, means: NDArray[np.float64]
-) -> tuple[float | None, float | None]:
-    """Newcombe's interval: the sides' distances to their limits, squared and added less twice their correlated part."""
-    ours, theirs = mean_estimate(first), mean_estimate(second)
-    if ours.low is None or ours.high is None or theirs.low is None or theirs.high is None:
-        return None, None
-    centred = means - means.mean(axis=0)
-    spreads = float(np.sqrt((centred**2).sum(axis=0)).prod())
-    correlation = float(centred.prod(axis=1).sum()) / spreads if np.ptp(means, axis=0).all() else 0.0
-
-    def distance(one: float, other: float) -> float:
-        return sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
-
-    difference = fsum(means[:, 0] - means[:, 1]) / len(means)
-    return (
-        difference - distance(ours.value - ours.low, theirs.high - theirs.value),
-        difference + distance(ours.high - ours.value, theirs.value - theirs.low),
-    )
-
-
-def _sign_flip_p(differences: NDArray[np.float64], seed: int) -> float:
-    """P = share of the sign patterns whose |sum| reaches the observed one; of draws, (reached + 1) / (DRAWS + 1).
-
-    Equal sizes are flipped together, by one binomial draw, so memory is bounded by DRAWS and the order is irrelevant.
-    """
-    sizes = np.abs(differences).round(12)
-    sizes, counts = np.unique(sizes[sizes > 0], return_counts=True)
-    reached = abs(fsum(differences)) - _SAME * float(sizes @ counts)
-    if 2 ** int(counts.sum()) <= DRAWS:
-        sums = np.zeros(1)
-        for size in np.repeat(sizes, counts):
-            sums = np.concatenate([sums - size, sums + size])
-        return float(np.mean(np.abs(sums) >= reached))
-    random = np.random.default_rng(seed)
-    sums = np.zeros(DRAWS)
-    for size, count in zip(sizes, counts, strict=True):
-        sums += size * (2 * random.binomial(count, 0.5, size=DRAWS) - count)
-    return float((np.sum(np.abs(sums) >= reached) + 1) / (DRAWS + 1))

@@ -8,9 +8,13 @@
                        "against_human": {"simulated": {"pearson": {"value": 0.51, ...}, "error": {...}}, "static": {...}},
                        "waiting": {"assistant": {"median_s": 0.4, "p95_s": 0.5, "batch": 48, "tokens_per_second": 310.0}, ...},
                        "user_language": {"messages": 50, "words_per_message": 17.2, "distinct_in_100_words": 58.1}}},
-                   "groups": {...}}}
+                   "groups": {"chatbench_mmlu": {
+                       "questions": 1878, "composition": {"moral_scenarios": 895, ...},
+                       "metrics": {"acc": {...}, "acc_subjects": {...}, ...},
+                       "against_static": {...}}}}}
 
-A value is the mean over questions of the question's mean over its repeats, as the host's table shows it.
+A value is the mean over questions of the question's mean over its repeats, as lm_eval's table shows it. `acc_subjects` is the
+mean over a group's subjects, each counting the same; `composition` says how many questions each has.
 """
 
 from __future__ import annotations
@@ -25,8 +29,9 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, accuracy, question_scores, words_of
+from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy, question_scores, words_of
 from lm_eval_plugin.people.human_accuracy import agreement, complete
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import Estimate, mean_estimate, paired_test, pooled_estimate
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
@@ -49,7 +54,7 @@ def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
         "dialogues": len(transcripts),
         "unscored": len(transcripts) - len(scored),
         "metrics": {name: asdict(estimate) for name, estimate in estimates(records).items()},
-        **_against_static(records),
+        **_against_static([records]),
         **_against_human(records),
         "waiting": {role.value: _waiting(scored, role) for role in Role},
         "user_language": user_language(_user_messages(scored)),
@@ -62,22 +67,65 @@ def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
     Args:
         tasks: The questions of each task.
     """
-    parts = [estimates(records) for records in tasks]
-    names = [name for name in HIGHER_IS_BETTER if any(name in part for part in parts)]
-    pooled = {name: pooled_estimate([part[name] for part in parts if name in part]) for name in names}
     together = [record for records in tasks for record in records]
     return {
         "questions": len(together),
-        "metrics": {name: asdict(estimate) for name, estimate in pooled.items()},
-        **_against_static(together),
+        "composition": composition(together),
+        "metrics": {name: asdict(estimate) for name, estimate in group_estimates(tasks).items()},
+        **_against_static(tasks),
     }
+
+
+def composition(records: Iterable[QuestionRecord]) -> dict[str, int]:
+    """How many questions each subject has, the largest first."""
+    return dict(
+        sorted(Counter(record.question.subject for record in records).items(), key=lambda each: (-each[1], each[0]))
+    )
 
 
 def estimates(records: Sequence[QuestionRecord]) -> dict[str, Estimate]:
     """Every metric that can be told, with its standard error and 95 % interval."""
     scored = [question_scores(record) for record in records]
-    scores = {name: [each[name] for each in scored if name in each] for name in HIGHER_IS_BETTER}
-    return {name: mean_estimate(values) for name, values in scores.items() if values}
+    scores = {name: [each[name] for each in scored if name in each] for name in METRICS}
+    return {name: mean_estimate(values, METRICS[name].kind) for name, values in scores.items() if values}
+
+
+def group_estimates(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Estimate]:
+    """Every metric over all questions, each task a stratum, and behind `acc` the mean over subjects."""
+    return with_subjects(
+        pooled_metrics([estimates(records) for records in tasks]), [record for records in tasks for record in records]
+    )
+
+
+def pooled_metrics(tasks: Sequence[Mapping[str, Estimate]]) -> dict[str, Estimate]:
+    """The metrics over all questions, each task a stratum.
+
+    Args:
+        tasks: The metrics of each task.
+    """
+    parts = {name: [task[name] for task in tasks if name in task] for name in METRICS}
+    return {name: pooled_estimate(held, METRICS[name].kind) for name, held in parts.items() if held}
+
+
+def with_subjects(metrics: Mapping[str, Estimate], records: Iterable[QuestionRecord]) -> dict[str, Estimate]:
+    """The metrics, and behind `acc` its mean over subjects; without it where there is but one."""
+    over_subjects = acc_subjects(records)
+    shown: dict[str, Estimate] = {}
+    for name, estimate in metrics.items():
+        shown[name] = estimate
+        if name == "acc" and over_subjects is not None:
+            shown["acc_subjects"] = over_subjects
+    return shown
+
+
+def acc_subjects(records: Iterable[QuestionRecord]) -> Estimate | None:
+    """acc_subjects = mean over subjects of the subject's `acc`, each counting the same; None for fewer than two."""
+    by_subject: dict[str, list[QuestionRecord]] = {}
+    for record in records:
+        by_subject.setdefault(record.question.subject, []).append(record)
+    scores = [[each for each in scores_of(held, "acc") if each] for held in by_subject.values()]
+    parts = [mean_estimate(each, Kind.SHARE) for each in scores if each]
+    return pooled_estimate(parts, Kind.SHARE, tasks_alike=True) if len(parts) > 1 else None
 
 
 def scores_of(records: Iterable[QuestionRecord], name: str) -> list[list[float]]:
@@ -111,16 +159,21 @@ def compare(
     both = [(here, there) for here, there in zip(one, other, strict=True) if here and there]
     if not both:
         return None
-    return asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both]))
+    return asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both], METRICS[metric].kind))
 
 
-def _against_static(records: Sequence[QuestionRecord]) -> dict[str, Any]:
-    """The paired test of interactive against static accuracy, over the questions that have both."""
-    pairs = [([accuracy(held, record.gold) for held in record.scored], record.acc_static) for record in records]
-    both = [(acc, [static]) for acc, static in pairs if acc and static is not None]
+def _against_static(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+    """The paired test of interactive against static accuracy, over the questions that have both; each task a stratum."""
+    both = [
+        ([accuracy(held, record.gold) for held in record.scored], [record.acc_static], task)
+        for task, records in enumerate(tasks)
+        for record in records
+        if record.scored and record.acc_static is not None
+    ]
     if not both:
         return {}
-    return {"against_static": asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both]))}
+    acc, static, strata = zip(*both, strict=True)
+    return {"against_static": asdict(paired_test(acc, static, Kind.SHARE, strata=strata))}
 
 
 def _against_human(records: Sequence[QuestionRecord]) -> dict[str, Any]:

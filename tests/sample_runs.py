@@ -16,6 +16,7 @@ from typing import Any
 from lm_eval_plugin.configuration import DialogueConfig, read_dialogue_block
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import mean_estimate
 from lm_eval_plugin.summary import VERSION
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
@@ -179,5 +180,5 @@ def _write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> dict[str, A
             file.write(f"{json.dumps(each)}\n")
             for name, values in scores.items():
                 values.append([each[name]])
-    metrics = {name: asdict(mean_estimate(values)) for name, values in scores.items()}
+    metrics = {name: asdict(mean_estimate(values, Kind.SHARE)) for name, values in scores.items()}
     return {"questions": len(scores["acc"]), "metrics": metrics}

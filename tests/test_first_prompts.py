@@ -18,6 +18,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.people.first_prompts import compare_first_prompts
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import mean_estimate
 from lm_eval_plugin.training.release import load_release
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -57,7 +58,7 @@ def rouge(said, person):
 
 
 def interval_of(scores):
-    estimate = mean_estimate(scores)
+    estimate = mean_estimate(scores, Kind.SHARE)
     return estimate.low, estimate.high
 
 

@@ -17,8 +17,9 @@ from test_judge import Parrot
 
 from lm_eval_plugin.cli import main
 from lm_eval_plugin.commands.gate import as_json, junit, markdown
+from lm_eval_plugin.comparison.checks import POOLED, Limits, Pairs, Verdict, decided, holm_levels
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.gate import POOLED, Limits, Pairs, Verdict, decided, gate
+from lm_eval_plugin.gate import gate
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.registration import tasks_folder
 from lm_eval_plugin.runs import Run, TaskRun
@@ -61,16 +62,19 @@ def verdict_of(baseline, candidate, *metrics, **limits):
 # The verdict
 
 
-def test_a_large_drop_fails_and_its_numbers_are_those_of_a_t_test():
+def test_a_large_drop_fails_and_its_numbers_are_those_of_the_paired_interval():
     (check,) = gate(run_of(GOOD), run_of(BAD)).checks
     assert (check.verdict, check.questions, check.pairs) == (Verdict.FAIL, 300, 300)
     assert (check.baseline, check.candidate) == (1.0, pytest.approx(2 / 3))
-    # SE = sqrt(2/9 x 300/299 / 300) = 0.02726; t quantile of 299 at 0.95 = 1.64997; z of 0.8 = 0.84162.
+    # Centre 100/302, SE = sqrt(101 - 100^2 / 302) / 302 = 0.027283; t quantile of 299 at 0.95 = 1.64997.
     assert check.drop == pytest.approx(1 / 3)
-    assert check.low == pytest.approx(1 / 3 - 1.64997 * 0.027262, abs=1e-4)
-    assert check.detectable == pytest.approx((1.64997 + 0.84162) * 0.027262, abs=1e-4)
+    assert check.low == pytest.approx(100 / 302 - 1.64997 * 0.027283, abs=1e-5)
+    assert check.high == pytest.approx(100 / 302 + 1.64997 * 0.027283, abs=1e-5)
+    # 300 D = 2.49159 sqrt(101 - (300 D)^2 / 302).
+    assert check.detectable == pytest.approx(2.49159 * (101 / (1 + 2.49159**2 / 302)) ** 0.5 / 300, abs=1e-4)
     assert check.fails_at == pytest.approx(check.detectable + 0.02)
-    assert check.p_value == check.corrected < 1e-20
+    assert check.p_value == check.adjusted < 1e-20
+    assert check.alpha == 0.05
 
 
 def test_the_same_scores_pass_if_there_are_enough_of_them_and_otherwise_cannot_tell():
@@ -96,7 +100,7 @@ def test_a_drop_beyond_the_tolerance_without_evidence_does_not_fail():
 
 def test_one_question_says_nothing_about_the_spread():
     (check,) = gate(run_of(task("B")), run_of(task("C"))).checks
-    assert (check.p_value, check.corrected, check.low, check.detectable) == (None, None, None, None)
+    assert (check.p_value, check.adjusted, check.low, check.detectable) == (None, None, None, None)
     assert check.verdict is Verdict.CANNOT_TELL
 
 
@@ -133,14 +137,15 @@ def test_order_of_tasks_questions_and_repeats_is_irrelevant():
 
 def test_holms_correction_counts_the_metrics():
     limits = Limits(max_drop=0.0)
-    drops = tuple((((1.0, 0.0),) if place < 3 else ((1.0, 1.0),)) for place in range(40))
+    drops = tuple((((1.0, 0.0),) if place < 4 else ((1.0, 1.0),)) for place in range(40))
     (alone,) = decided({"t": {"acc": Pairs(drops)}}, limits)
     same = tuple(((1.0, 1.0),) for _ in range(40))
     both = decided({"t": {"acc": Pairs(drops), "valid": Pairs(same)}}, limits)
     assert alone.verdict is Verdict.FAIL
     assert [check.p_value for check in both] == [alone.p_value, 0.5]
-    assert [check.corrected for check in both] == [pytest.approx(2 * alone.p_value), pytest.approx(0.5)]
+    assert [check.adjusted for check in both] == [pytest.approx(2 * alone.p_value), pytest.approx(0.5)]
     assert both[0].verdict is Verdict.CANNOT_TELL
+    assert alone.low > 0 > both[0].low
     assert both[0].detectable > alone.detectable
 
 
@@ -148,9 +153,57 @@ def test_pooled_and_single_tasks_share_alpha():
     result = gate(run_of(GOOD, GOOD, GOOD), run_of(GOOD, GOOD, BAD))
     assert [check.task for check in result.checks] == [POOLED, "t0", "t1", "t2"]
     assert result.checks[0].questions == 900
-    assert result.checks[0].corrected == pytest.approx(2 * result.checks[0].p_value)
-    assert result.checks[3].corrected == pytest.approx(6 * result.checks[3].p_value)
+    assert result.checks[0].adjusted == pytest.approx(2 * result.checks[0].p_value)
+    assert result.checks[3].adjusted == pytest.approx(6 * result.checks[3].p_value)
     assert result.verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_check_fails_where_its_interval_lies_above_the_tolerance_and_holms_p_says_the_same(seed):
+    draws = random.Random(seed)
+    held = {}
+    for task_name in ("t", "u"):
+        rates = [draws.uniform(0, 0.4) for _ in range(3)]
+        held[task_name] = {
+            metric: Pairs(tuple(((1.0, float(draws.random() > rate)),) for _ in range(60)))
+            for metric, rate in zip(("acc", "valid", "answered"), rates, strict=True)
+        }
+    limits = Limits(max_drop=0.1)
+    for check in decided(held, limits):
+        expected = Verdict.FAIL if check.low > 0.1 else Verdict.PASS if check.high <= 0.1 else Verdict.CANNOT_TELL
+        assert check.verdict is expected
+        assert (check.verdict is Verdict.FAIL) == (check.adjusted <= limits.alpha)
+        assert (check.verdict is Verdict.FAIL) == (check.p_value <= check.alpha)
+
+
+def test_levels_of_holm_by_hand():
+    """.01 <= .05 / 3 and .02 <= .05 / 2 are rejected, .06 > .05 is not."""
+    assert holm_levels([0.02, 0.06, 0.01], 0.05) == pytest.approx([0.025, 0.05, 0.05 / 3])
+    # .02 > .05 / 3 stops it: .021 is not tested at .05 / 2.
+    assert holm_levels([0.021, 0.02, 0.9], 0.05) == pytest.approx([0.05 / 3] * 3)
+
+
+def test_the_pooled_check_has_tasks_as_strata():
+    first = [task(*["B"] * 50), task(*["C"] * 50)]
+    second = [task(*["B"] * 10, *["C"] * 40), task(*["B"] * 40, *["C"] * 10)]
+    (pooled, *_) = gate(run_of(*first), run_of(*second)).checks
+    # Each task has S = 8 around its own mean; as one pile it is 80.
+    assert pooled.drop == 0
+    half = (16 * 50 / 49 * 99 / 100 + 1) ** 0.5 / 102
+    assert pooled.high == pytest.approx(1.98447 * half, rel=1e-4)  # t(98) at 0.025, half of alpha
+
+
+def test_a_task_of_one_question_does_not_take_the_pooled_verdict_away():
+    result = gate(run_of(GOOD, task("B")), run_of(GOOD, task("B")))
+    assert [check.verdict for check in result.checks] == [Verdict.PASS, Verdict.PASS, Verdict.CANNOT_TELL]
+    assert result.verdict is Verdict.PASS
+
+
+def test_where_no_drop_can_be_told_from_none_none_is_said_to_be():
+    result = gate(run_of(task(*"BBB")), run_of(task(*"BBB")))
+    assert (result.checks[0].detectable, result.checks[0].fails_at) == (None, None)
+    assert "too few to tell any drop from none" in junit(result)
+    assert "| none" in markdown(result)
 
 
 def test_small_tasks_that_cannot_tell_leave_the_verdict_to_all_together():
@@ -260,10 +313,11 @@ def test_markdown_holds_hostile_names_in_their_cells():
     heading, about, *table = text.strip().split("\n\n")
     assert heading == "### chatbench gate: pass"
     assert "a&#124;b&#60;script&#62;" in about
+    assert "which is the same run" in about
     assert "@you" not in text
     assert len(table) == 1
     for row in table[0].splitlines():
-        assert row.count("|") == 11
+        assert row.count("|") == 12
 
 
 def test_json_holds_every_number_and_the_verdicts_as_words():
@@ -309,13 +363,19 @@ def test_the_exit_code_is_1_for_a_checkpoint_that_got_worse_and_every_report_say
     assert "48 questions, 48 pairs tell a drop of" in shown
     assert ET.parse(xml).getroot().get("failures") == "1"
     assert "| fail |" in text.read_text()
+    assert "the same run" not in shown
+    assert "&#" not in text.read_text()
+    headings, _, row = text.read_text().splitlines()[-3:]
+    assert headings.index("| task ") == row.index("| chatbench_demo ")
     assert asked(runs, "good", "bad", "--json") == 1
     assert json.loads(capsys.readouterr().out)["verdict"] == "fail"
 
 
 def test_the_exit_code_of_a_gate_that_cannot_tell_is_chosen(runs, capsys):
     assert asked(runs, "bad", "bad") == 0
-    assert "cannot tell" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "chatbench gate: cannot tell" in shown
+    assert "which is the same run" in shown
     assert [asked(runs, "bad", "bad", "--cannot-tell", code) for code in "012"] == [0, 1, 2]
     assert asked(runs, "bad", "good", "--cannot-tell", "1") == 0
 

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 from doubles import PRODUCT
+from sample_runs import Writer
 
 from lm_eval_plugin.commands import leaderboard as command
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.leaderboard import Outcome, entries_of, rank, shown_metrics
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.runs import Run, TaskRun
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import paired_test
 from lm_eval_plugin.summary import scores_of, summarize_group
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -95,7 +97,10 @@ def test_neighbours_are_told_apart_by_the_paired_test_of_the_common_questions():
     )
     first, second, third = (standing.above for standing in ranking.standings)
     assert first is None
-    assert (second.outcome, second.test) == (Outcome.WORSE, paired_test([[1]] * 20, [[1]] * 10 + [[0]] * 10))
+    assert (second.outcome, second.test) == (
+        Outcome.WORSE,
+        paired_test([[1]] * 20, [[1]] * 10 + [[0]] * 10, Kind.SHARE),
+    )
     assert (third.outcome, third.test.questions) == (Outcome.WORSE, 12)
 
 
@@ -112,11 +117,56 @@ def test_better_on_the_common_questions_than_the_one_above_is_said():
     assert ranking.standings[1].above.outcome is Outcome.BETTER
 
 
-def test_without_a_common_question_nothing_tells_two_apart():
-    (ranking,) = ranked(run_of("a", task("BB")), run_of("b", task("BC", start=5)))
-    assert ranking.standings[1].above.outcome is Outcome.NO_COMMON_QUESTIONS
-    assert ranking.standings[1].above.test is None
-    assert any("0 in common" in warning for warning in ranking.warnings)
+def test_runs_without_a_common_question_are_not_ranked_together():
+    """b has questions in common with a and with c, which have none: no ranking holds both of these."""
+    a, b, c = run_of("a", task("BB" + "C" * 8)), run_of("b", task("BC", start=9)), run_of("c", task("BBB", start=10))
+    rankings = ranked(a, b, c)
+    assert [(names(each), each.apart) for each in rankings] == [(["b", "a"], 1), (["c"], 2)]
+    assert all("no common questions" in each.warnings[0] for each in rankings)
+    assert all(standing.ranks["acc"] == place for each in rankings for place, standing in enumerate(each.standings, 1))
+    assert ranked(c, b, a) == rankings
+
+
+def test_a_common_question_that_one_run_has_not_scored_is_none():
+    static = ranked(run_of("a", task("BB")), run_of("b", {"t": task("CC", static=0.0)}), by="acc_static")
+    assert len(static) == 1
+    unscored = {"t": TaskRun((*task("B", static=None).records, *task("B", start=7).records), {"simulator": "demo"})}
+    assert len(ranked(run_of("a", task("BB")), run_of("b", unscored), by="acc_static")) == 2
+
+
+def test_a_run_without_the_metric_stays_in_the_ranking_of_its_questions():
+    (ranking,) = ranked(run_of("a", task("BB")), run_of("b", task("CC", static=None)), by="acc_static")
+    assert names(ranking) == ["a", "b"]
+    assert ranking.standings[1].above is None
+
+
+def test_runs_that_have_one_question_in_common_have_no_p_value():
+    (ranking,) = ranked(run_of("a", task("BBB")), run_of("b", task("CB", start=2)))
+    above = ranking.standings[1].above
+    assert (above.outcome, above.test.p_value, above.adjusted) == (Outcome.NOT_DISTINGUISHABLE, None, None)
+
+
+def test_holms_p_of_the_neighbours_stands_beside_their_own():
+    runs = [run_of(name, task("B" * right + "C" * (30 - right))) for name, right in (("a", 30), ("b", 24), ("c", 15))]
+    (ranking,) = ranked(*runs)
+    tests = [standing.above for standing in ranking.standings[1:]]
+    first, second = (each.test.p_value for each in tests)
+    assert first > second
+    assert [each.adjusted for each in tests] == [pytest.approx(max(first, 2 * second)), pytest.approx(2 * second)]
+
+
+def test_no_interval_of_a_gap_leaves_its_range():
+    (ranking,) = ranked(run_of("a", task("BC", static=0.5)))
+    gap = ranking.standings[0].estimates["acc_gap"]
+    assert -1 <= gap.low < gap.high <= 1
+
+
+def test_the_gap_of_several_tasks_has_the_interval_of_its_test():
+    tasks = {"t": task("B" * 9 + "C" * 3), "u": task("BC" * 9, static=0.0), "v": task("B")}
+    (ranking,) = ranked(run_of("a", tasks))
+    gap = ranking.standings[0].estimates["acc_gap"]
+    test = summarize_group([each.records for each in tasks.values()])["against_static"]
+    assert (gap.value, gap.low, gap.high) == pytest.approx((test["difference"], test["low"], test["high"]))
 
 
 def test_what_keeps_runs_from_being_compared_is_warned_of():
@@ -254,6 +304,17 @@ def test_a_run_that_is_named_twice_counts_once(logged, tmp_path, capsys):
     shown = (tmp_path / "board.txt").read_text()
     assert "simulator: scripted" in shown
     assert "#  model" in shown
+
+
+def test_the_exit_code_says_that_runs_are_ranked_apart(tmp_path, capsys):
+    runs = [Writer(tmp_path).run(model, {task: 3}) for model, task in (("one", "t"), ("two", "t"), ("three", "u"))]
+    assert main(*runs[:2]) == 0
+    assert main(*runs) == 1
+    out, err = capsys.readouterr()
+    assert "ranking 1" in out
+    assert "ranking 2" in out
+    assert "no common questions" in " ".join(out.split())
+    assert "runs without a common question are ranked apart" in err
 
 
 def test_without_any_run_that_can_be_read_there_is_nothing_to_rank(tmp_path):

@@ -26,6 +26,7 @@ from lm_eval_plugin.report.measures import FIDELITY, OUTCOMES, interval_of, valu
 from lm_eval_plugin.report.page import report
 from lm_eval_plugin.report.transcripts import BLOCK, TranscriptStore
 from lm_eval_plugin.runs import Run, TaskRun, load_run
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import mean_estimate
 from lm_eval_plugin.summary import estimates
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
@@ -85,11 +86,42 @@ def test_an_answer_is_right_wrong_or_unknown():
 
 
 def test_metrics_are_those_of_the_runs_own_summary_and_without_one_are_computed():
-    told = mean_estimate([[0.25]] * 4)
+    told = mean_estimate([[0.25]] * 4, Kind.SHARE)
     summary = {"t": {"questions": 4, "metrics": {"acc": asdict(told)}}}
     assert run_facts(run_of("m", "BBCC", summaries=summary)).metrics == {"acc": told}
     computed = estimates(run_of("m", "BBCC").tasks["t"].records)
     assert run_facts(run_of("m", "BBCC")).metrics == computed
+
+
+def test_a_run_of_an_earlier_release_has_the_intervals_of_this_one():
+    """Its gap had a share's interval and its turns no range; a count is taken again, since its least was not noted."""
+    run = run_of("m", "BBCC", static=1.0)
+    now = estimates(run.tasks["t"].records)
+    earlier = {
+        name: {key: value for key, value in asdict(each).items() if key != "least"} for name, each in now.items()
+    }
+    earlier["acc_gap"] |= {"low": -1.768, "high": 1.101}
+    earlier["user_turns"] |= {"value": 1.5, "low": 0.973, "high": 2.0}
+    old = replace(run, summaries={"t": {"questions": 4, "metrics": earlier}})
+    assert run_facts(old).metrics == now
+    assert (run_facts(old).metrics["acc_gap"].low, run_facts(old).metrics["acc_gap"].high) != (-1.768, 1.101)
+
+
+def test_of_several_tasks_the_page_shows_the_mean_over_subjects_and_how_many_questions_each_has():
+    parts = {name: task(answers) for name, answers in (("t", "BBBC"), ("u", "BC"))}
+    named = {
+        name: TaskRun(
+            tuple(replace(each, question=replace(each.question, subject=name)) for each in part.records), part.settings
+        )
+        for name, part in parts.items()
+    }
+    facts = run_facts(Run(Path("r"), "m", "2026", named))
+    assert facts.metrics["acc_subjects"].value == 0.625
+    assert [(each.subject, each.questions) for each in facts.subjects] == [("t", 4), ("u", 2)]
+    page = report([Run(Path("r"), "m", "2026", named)], [])
+    assert "mean over subjects" in page
+    assert {"66.7 %", "33.3 %"} <= set(re.findall(r"[\d.]+ %", page))
+    assert "mean over subjects" not in report([run_of("m", "BC")], [])
 
 
 def test_a_summary_of_more_questions_than_can_be_read_is_not_taken():
@@ -103,7 +135,7 @@ def test_every_metric_has_its_place_in_the_page():
 
 
 def test_values_are_percentages_or_numbers_and_missing_is_no_zero():
-    estimate = mean_estimate([[0.0], [1.0]] * 8)
+    estimate = mean_estimate([[0.0], [1.0]] * 8, Kind.SHARE)
     assert value_of("acc", estimate) == "50.0\u202f%"
     assert interval_of("acc", replace(estimate, low=0.25, high=0.75)) == "25.0 to 75.0\u202f%"
     assert value_of("acc_gap", replace(estimate, value=-0.25)) == "\u221225.0\u202f%"

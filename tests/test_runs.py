@@ -161,3 +161,16 @@ def test_lines_are_read_one_at_a_time(tmp_path):
     assert [next(lines), next(lines)] == [{"a": 1}, {"a": 2}]
     with pytest.raises(ConfigError, match="line 4: no JSON"):
         next(lines)
+
+
+def test_score_shows_the_composition_of_several_tasks_and_the_gap_as_its_test_has_it(tmp_path, capsys):
+    folder = Writer(tmp_path).run("m", {"chatbench_mmlu_moral_scenarios": 9, "chatbench_mmlu_virology": 3})
+    assert main(["score", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "subjects: moral_scenarios 9 (75%), virology 3 (25%)" in shown
+    assert "acc_subjects" in shown
+    gaps = [line.split() for line in shown.splitlines() if line.startswith(" acc_gap")]
+    tests = [line for line in shown.splitlines() if line.startswith("acc - acc_static")]
+    assert len(gaps) == len(tests) == 3
+    for (_, value, _, low, _, high, _), test in zip(gaps, tests, strict=True):
+        assert f"{float(value):+.4f} ({float(low):+.4f} to {float(high):+.4f})" in test

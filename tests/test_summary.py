@@ -17,9 +17,10 @@ from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import read_records
 from lm_eval_plugin.run_results import add_summary
 from lm_eval_plugin.runs import differing_settings, load_run, read_run
-from lm_eval_plugin.statistics import mean_estimate, paired_test
-from lm_eval_plugin.summary import compare, summarize, summarize_run, user_language
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.scoring.kinds import Kind
+from lm_eval_plugin.statistics import holm, mean_estimate, paired_test
+from lm_eval_plugin.summary import compare, summarize, summarize_group, summarize_run, user_language
+from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
 
 
 def held(answer, *, repeat=0, seconds=None, batch=None, tokens=None):
@@ -41,13 +42,13 @@ ACC = [[1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]
 
 
 def test_values_are_means_over_questions_with_errors_over_questions():
-    estimate, expected = summarize(RECORDS)["metrics"]["acc"], mean_estimate(ACC)
+    estimate, expected = summarize(RECORDS)["metrics"]["acc"], mean_estimate(ACC, Kind.SHARE)
     assert estimate["value"] == 0.625
     assert estimate == {name: getattr(expected, name) for name in estimate}
 
 
 def test_interactive_is_tested_against_static_question_by_question():
-    test, expected = summarize(RECORDS)["against_static"], paired_test(ACC, [[1.0], [0.0], [1.0], [0.0]])
+    test, expected = summarize(RECORDS)["against_static"], paired_test(ACC, [[1.0], [0.0], [1.0], [0.0]], Kind.SHARE)
     assert test["difference"] == 0.125
     assert test == {name: getattr(expected, name) for name in test}
 
@@ -99,6 +100,55 @@ def test_a_group_counts_every_question_the_same():
     assert list(summary["groups"]) == ["all"]
     assert summary["groups"]["all"]["metrics"]["acc"]["value"] == (2.5 + 1) / 5
     assert summary["groups"]["all"]["questions"] == 5
+
+
+def test_a_groups_test_has_the_tasks_of_its_interval_as_strata():
+    tasks = [RECORDS, [question("e", "BB", 0.0)], [question(f"f{place}", "BC", 1.0) for place in range(5)]]
+    group = summarize_group(tasks)
+    gap, test = group["metrics"]["acc_gap"], group["against_static"]
+    assert (gap["value"], gap["low"], gap["high"]) == pytest.approx((test["difference"], test["low"], test["high"]))
+    assert test != summarize([record for records in tasks for record in records])["against_static"]
+
+
+def test_a_tasks_gap_has_the_interval_of_its_test():
+    summary = summarize(RECORDS)
+    gap, test = summary["metrics"]["acc_gap"], summary["against_static"]
+    assert (gap["low"], gap["high"]) == pytest.approx((test["low"], test["high"]))
+
+
+def of_subject(subject, name, answers):
+    record = question(name, answers)
+    return replace(record, question=replace(record.question, subject=subject))
+
+
+def test_subjects_count_the_same_in_acc_subjects_and_the_composition_says_how_many_questions_each_has():
+    """Three of four right in moral scenarios, one of two in physics: 4/6 over questions, (3/4 + 1/2) / 2 over subjects."""
+    moral = [of_subject("moral_scenarios", f"m{place}", answer) for place, answer in enumerate("BBBC")]
+    physics = [of_subject("physics", f"p{place}", answer) for place, answer in enumerate("BC")]
+    group = summarize_group([moral, physics])
+    metrics = group["metrics"]
+    assert list(metrics)[:2] == ["acc", "acc_subjects"]
+    assert (metrics["acc"]["value"], metrics["acc_subjects"]["value"]) == (pytest.approx(4 / 6), 0.625)
+    assert 0 <= metrics["acc_subjects"]["low"] < 0.625 < metrics["acc_subjects"]["high"] <= 1
+    assert group["composition"] == {"moral_scenarios": 4, "physics": 2}
+    assert summarize_group([moral[:2], [*moral[2:], *physics]])["metrics"]["acc_subjects"] == metrics["acc_subjects"]
+
+
+def test_a_group_of_one_subject_has_no_mean_over_subjects():
+    assert "acc_subjects" not in summarize_group([RECORDS[:2], RECORDS[2:]])["metrics"]
+
+
+def test_a_group_keeps_the_interval_of_a_measure_that_one_task_has_for_a_single_question():
+    judged = [
+        replace(question(f"j{place}", "B"), transcripts=(judged_as(score),)) for place, score in enumerate([3, 4, 5, 4])
+    ]
+    coherence = summarize_group([judged[:3], judged[3:]])["metrics"]["coherence"]
+    assert coherence["value"] == 4
+    assert 1 <= coherence["low"] < 4 < coherence["high"] <= 5
+
+
+def judged_as(score):
+    return replace(held("B"), verdicts={"coherence": Verdict(score, "so")})
 
 
 def test_two_runs_are_paired_by_question():
@@ -254,8 +304,12 @@ def test_the_ablation_is_one_table(tmp_path, capsys):
     assert all("acc" in row["metrics"] for row in rows.values())
     assert rows["neither"]["against_neither"] == {}
     assert rows["both"]["against_neither"]["acc"]["questions"] == 2
+    tests = [test for row in rows.values() for test in row["against_neither"].values()]
+    assert [test["adjusted"] for test in tests] == holm([test["p_value"] for test in tests])
+    assert all(row["metrics"]["user_turns"]["low"] >= 1 for row in rows.values())
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("neither", "persona", "chain_of_thought", "both"))
+    assert "adjusted" in shown
     assert max(map(len, shown.splitlines())) <= 80
 
 

@@ -13,6 +13,7 @@ import yaml
 from conftest import SUBJECTS, sum_row, write_mmlu
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from lm_eval.utils import make_table
 
 from lm_eval_plugin.errors import ConfigError, SimulatorError
 from lm_eval_plugin.registration import tasks_folder
@@ -275,6 +276,13 @@ def test_group_rows_aggregate_over_the_five_subjects(mmlu_folder, llama):
     for metric in ("acc", "acc_static", "acc_gap"):
         assert group[f"{metric},none"] == pytest.approx(sum(row[f"{metric},none"] for row in values) / 5)
     assert group["acc_gap,none"] == pytest.approx(group["acc,none"] - group["acc_static,none"])
+    summary = results["chatbench"]["groups"]["chatbench_mmlu"]
+    assert summary["composition"] == dict.fromkeys(sorted(SUBJECTS), 2)
+    assert group["acc_subjects,none"] == summary["metrics"]["acc_subjects"]["value"] == pytest.approx(group["acc,none"])
+    line = next(line for line in make_table(results, "groups").splitlines() if "acc_subjects" in line)
+    assert f"{group['acc_subjects,none']:.4f}" in line
+    assert f"{summary['metrics']['acc_subjects']['standard_error']:.4f}" in line
+    assert "acc_subjects,none" not in values[0]
 
 
 # Other tasks of the host

@@ -1,7 +1,7 @@
 """`chatbench ablation`: what a persona and private thoughts of the simulated user change, on the same questions.
 
 Four runs of one task with one model: neither switch, each by itself, and both. The differences to the first are paired by
-question.
+question; each has a p-value by itself, and one adjusted for all tests of the table.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,25 @@ def run(chosen: argparse.Namespace) -> int:
         }
         for name, records in held.items()
     }
+    _adjust([test for row in rows.values() for test in row["against_neither"].values()])
     if chosen.output is not None:
         write_text(chosen.output, json.dumps(rows, indent=2))
     _print(rows)
     return 0
 
 
-COMPARED = ("acc", "answered", "user_turns", "user_words_first", "mirrored", "coherence", "satisfaction")
+def _adjust(tests: Sequence[dict[str, Any]]) -> None:
+    """Note Holm's p-value in each test that has one."""
+    from lm_eval_plugin.statistics import holm
+
+    told = [test for test in tests if test["p_value"] is not None]
+    for test in tests:
+        test["adjusted"] = None
+    for test, adjusted in zip(told, holm([test["p_value"] for test in told]), strict=True):
+        test["adjusted"] = adjusted
+
+
+COMPARED = ("acc", "acc_gap", "answered", "user_turns", "user_words_first", "mirrored", "coherence", "satisfaction")
 """The metrics of the table; those of a judge are there if there is one."""
 
 
@@ -95,8 +107,8 @@ def _print(rows: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=None)
-    for heading in ("metric", "user", "value", "95 % interval", "change", "p"):
+    table = Table(box=None, collapse_padding=True, pad_edge=False)
+    for heading in ("metric", "user", "value", "95 % interval", "change", "p", "adjusted"):
         table.add_column(heading, justify="left" if heading in {"metric", "user"} else "right")
     for metric in COMPARED:
         for place, (name, row) in enumerate(rows.items()):
@@ -108,5 +120,15 @@ def _print(rows: Mapping[str, Any]) -> None:
 def _cells(row: Mapping[str, Any], metric: str) -> list[str]:
     estimate, test = row["metrics"][metric], row["against_neither"].get(metric)
     interval = "" if estimate["low"] is None else f"{estimate['low']:.3f} to {estimate['high']:.3f}"
-    change = ["", ""] if test is None else [f"{test['difference']:+.3f}", f"{test['p_value']:.3f}"]
+    change = (
+        []
+        if test is None
+        else [f"{test['difference']:+.3f}", *(_p_value(test[key]) for key in ("p_value", "adjusted"))]
+    )
     return [f"{estimate['value']:.3f}", interval, *change]
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "<.001" if value < 0.001 else f"{value:.3f}"

@@ -1,8 +1,7 @@
 """`chatbench gate`: stop a checkpoint that got worse, with an exit code for continuous integration.
 
-Exit codes: 0 the candidate passes, 1 it fails, 2 the gate cannot be asked (the reason stands on the standard error), and
-what `--cannot-tell` says, 0 if nothing, if there are too few questions to tell. That default is 0 because nothing then
-speaks against the candidate; JUnit shows such a check as skipped, so it is seen.
+Nothing speaks against a candidate of which the gate cannot tell, so that passes unless `--cannot-tell` says otherwise; JUnit
+shows such a check as skipped, so it is seen.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from lm_eval_plugin.commands.shared import write_text
-from lm_eval_plugin.shown_text import in_markdown
+from lm_eval_plugin.shown_text import in_markdown, markdown_table
 
 if TYPE_CHECKING:
-    from lm_eval_plugin.gate import Check, GateResult
+    from lm_eval_plugin.comparison.checks import Check
+    from lm_eval_plugin.gate import GateResult
 
 _COLUMNS = (
     "metric",
@@ -28,15 +28,26 @@ _COLUMNS = (
     "candidate",
     "drop",
     "interval",
-    "corrected p",
+    "p",
+    "adjusted",
     "detectable",
     "fails at",
     "verdict",
 )
 
 
+VERSION = 2
+"""Version of the JSON form."""
+
+EXIT_CODES = (
+    "exit codes: 0 the candidate passes; 1 it fails; 2 the gate cannot be asked, and the reason stands on the standard "
+    "error; what --cannot-tell says (0 if nothing) where the interval of a drop lies on both sides of --max-drop"
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
+    parser.epilog = EXIT_CODES
     parser.add_argument(
         "--baseline", required=True, type=Path, metavar="RUN", help="the folder of the run to hold against"
     )
@@ -51,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(0, 1, 2),
         default=0,
-        help="exit code if too few questions decide (default: 0)",
+        help="exit code if the questions do not decide (default: 0)",
     )
     parser.add_argument(
         "--max-unscored", type=float, default=0.05, help="share of dialogues that may lack a score (default: 0.05)"
@@ -66,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the checks and say by the exit code what they amount to."""
-    from lm_eval_plugin.gate import Limits, Verdict, gate
+    from lm_eval_plugin.comparison.checks import Limits, Verdict
+    from lm_eval_plugin.gate import gate
     from lm_eval_plugin.runs import load_run
 
     result = gate(
@@ -91,12 +103,12 @@ def run(chosen: argparse.Namespace) -> int:
 def as_json(result: GateResult) -> dict[str, Any]:
     """Everything that the gate found."""
     checks = [{**asdict(check), "verdict": check.verdict.value} for check in result.checks]
-    return {"version": 1, "verdict": result.verdict.value, **asdict(result), "checks": checks}
+    return {"version": VERSION, "verdict": result.verdict.value, **asdict(result), "checks": checks}
 
 
 def junit(result: GateResult) -> str:
     """JUnit XML: a test case a check, failed if it fails and skipped if it cannot tell."""
-    from lm_eval_plugin.gate import Verdict
+    from lm_eval_plugin.comparison.checks import Verdict
 
     element = {Verdict.FAIL: "failure", Verdict.CANNOT_TELL: "skipped"}
     counts = {which: sum(check.verdict is which for check in result.checks) for which in Verdict}
@@ -120,10 +132,9 @@ def junit(result: GateResult) -> str:
 
 
 def markdown(result: GateResult) -> str:
-    """A heading, a table and what was allowed to differ, for a comment on a pull request."""
+    """A heading, a table and what was allowed to differ, for a comment on a pull request or to be read as it is."""
     first, *rest = _heading(result)
-    rows = [_COLUMNS, ["---"] * len(_COLUMNS), *(map(in_markdown, _cells(check)) for check in result.checks)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    table = markdown_table(_COLUMNS, [[in_markdown(cell) for cell in _cells(check)] for check in result.checks])
     return "\n\n".join([f"### {in_markdown(first)}", *map(in_markdown, rest), table]) + "\n"
 
 
@@ -139,9 +150,11 @@ def _print(result: GateResult) -> None:
 def _heading(result: GateResult) -> Iterator[str]:
     limits = result.limits
     yield f"chatbench gate: {result.verdict.value}"
+    against = f"{result.baseline}, which is the same run, so that nothing was compared" if result.same_run else result.baseline
     yield (
-        f"{result.candidate} against {result.baseline}: fails on evidence (alpha {limits.alpha:g}) of a drop above "
-        f"{limits.max_drop:g}, cannot tell if only larger ones can be detected; intervals are of {1 - 2 * limits.alpha:.0%}"
+        f"{result.candidate} against {against}: fails where the interval of the drop lies above {limits.max_drop:g}, "
+        f"passes where it lies below, and cannot tell where it does neither; alpha {limits.alpha:g} at each end"
+        + ("" if len(result.checks) == 1 else f", shared by {len(result.checks)} checks")
     )
     for difference in result.differences:
         yield f"Allowed although not comparable: {difference}"
@@ -151,13 +164,13 @@ def _sentence(check: Check) -> str:
     side = f"{check.metric}, {check.task}: {check.verdict.value}. {check.baseline:.4f} to {check.candidate:.4f}"
     unscored = f", {check.unscored:.1%} not scored" if check.unscored else ""
     size = f"{check.questions} questions, {check.pairs} pairs{unscored}"
-    if check.detectable is None or check.fails_at is None:
+    if check.low is None:
         return f"{side}, drop {check.drop:+.4f}; {size}: one question says nothing about the spread"
-    return (
-        f"{side}, drop {check.drop:+.4f} ({_interval(check)}), p {_share(check.p_value)}, corrected "
-        f"{_share(check.corrected)}; {size} tell a drop of {check.detectable:.4f} from none and fail one of "
-        f"{check.fails_at:.4f}, each with 80 % power"
-    )
+    told = f"{side}, drop {check.drop:+.4f} ({_interval(check)}), p {_share(check.p_value)}, adjusted {_share(check.adjusted)}"
+    if check.detectable is None:
+        return f"{told}; {size} are too few to tell any drop from none"
+    fails = "fail none" if check.fails_at is None else f"fail one of {check.fails_at:.4f}"
+    return f"{told}; {size} tell a drop of {check.detectable:.4f} from none and {fails}, each with 80 % power"
 
 
 def _cells(check: Check) -> list[str]:
@@ -167,8 +180,9 @@ def _cells(check: Check) -> list[str]:
         *(f"{value:.4f}" for value in (check.baseline, check.candidate)),
         f"{check.drop:+.4f}",
         _interval(check),
-        _share(check.corrected),
-        *(_number(value) for value in (check.detectable, check.fails_at)),
+        _share(check.p_value),
+        _share(check.adjusted),
+        *("none" if value is None else f"{value:.4f}" for value in (check.detectable, check.fails_at)),
         check.verdict.value,
     ]
 
@@ -177,12 +191,10 @@ def _interval(check: Check) -> str:
     return "unknown" if check.low is None or check.high is None else f"{check.low:+.4f} to {check.high:+.4f}"
 
 
-def _number(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4f}"
-
-
 def _share(p_value: float | None) -> str:
-    return "below 0.0001" if p_value is not None and p_value < 1e-4 else _number(p_value)
+    if p_value is None:
+        return "unknown"
+    return "below 0.0001" if p_value < 1e-4 else f"{p_value:.4f}"
 
 
 def _visible(text: str) -> str:

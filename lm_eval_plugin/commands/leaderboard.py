@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.commands.shared import readable_runs, write_text
-from lm_eval_plugin.shown_text import in_markdown, shortened, visible
+from lm_eval_plugin.shown_text import in_markdown, markdown_table, shortened, visible
 
 if TYPE_CHECKING:
     from lm_eval_plugin.leaderboard import Ranking, Standing
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the rankings; 1 if a run could not be read and the others are ranked without it."""
+    """Print the rankings; 1 if a run could not be read, or runs have no common question and are ranked apart."""
     from lm_eval_plugin.leaderboard import entries_of, rank, shown_metrics
 
     shown = shown_metrics(chosen.sort)
@@ -51,7 +51,15 @@ def run(chosen: argparse.Namespace) -> int:
         sys.stdout.write(text)
     else:
         write_text(chosen.output, text)
-    return 1 if failures else 0
+    apart = any(each.apart for each in rankings)
+    if apart:
+        print("chatbench: runs without a common question are ranked apart", file=sys.stderr)
+    return 1 if failures or apart else 0
+
+
+def _title(ranking: Ranking) -> str:
+    label = shortened(ranking.simulator, _LONGEST)
+    return f"{label}, ranking {ranking.apart}" if ranking.apart else label
 
 
 def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
@@ -73,7 +81,7 @@ def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"simulator: {shortened(ranking.simulator, _LONGEST)}"), title_justify="left", box=None)
+    table = Table(title=Text(f"simulator: {_title(ranking)}"), title_justify="left", box=None)
     table.add_column("#")
     table.add_column("model", overflow="fold", min_width=12)
     for heading in (*shown, "over"):
@@ -90,13 +98,12 @@ def _markdown(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argpars
     blocks = []
     for ranking in rankings:
         headings = ["#", "model", *(in_markdown(name) for name in shown), "over", "against the one above", "not scored"]
-        rows = [headings, ["---"] * len(headings)]
+        rows = []
         for standing in ranking.standings:
             place, *cells = _cells(standing, shown, chosen.sort, " (rank {})", "<br>")
             rows.append([place, in_markdown(shortened(standing.name, _LONGEST)), *cells, *_remarks(standing)])
-        table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
         notes = "\n".join(f"- {in_markdown(line)}" for line in _notes(ranking))
-        blocks.append(f"### Simulator: {in_markdown(shortened(ranking.simulator, _LONGEST))}\n\n{table}\n\n{notes}\n")
+        blocks.append(f"### Simulator: {in_markdown(_title(ranking))}\n\n{markdown_table(headings, rows)}\n\n{notes}\n")
     return "\n".join(blocks)
 
 
@@ -141,8 +148,9 @@ def _remarks(standing: Standing) -> tuple[str, str]:
     unscored = f"{standing.unscored} of {standing.dialogues} dialogues not scored" if standing.unscored else ""
     if standing.above is None:
         return "", unscored
-    test = standing.above.test
-    evidence = "" if test is None else f" (p = {test.p_value:.4f} over {test.questions})"
+    test, adjusted = standing.above.test, standing.above.adjusted
+    p_values = "" if test.p_value is None else f"p = {test.p_value:.4f}, adjusted {adjusted:.4f}, "
+    evidence = f" ({p_values}over {test.questions})"
     return f"{_MARKS[standing.above.outcome.name]}{evidence}", unscored
 
 
@@ -150,7 +158,6 @@ _MARKS = {
     "WORSE": "worse than the one above",
     "NOT_DISTINGUISHABLE": "not distinguishable from the one above",
     "BETTER": "better than the one above on their common questions",
-    "NO_COMMON_QUESTIONS": "no common questions with the one above",
 }
 """What is said of an outcome."""
 
@@ -162,6 +169,7 @@ def _notes(ranking: Ranking) -> list[str]:
 def _flat(ranking: Ranking, standing: Standing, shown: Sequence[str], metric: str) -> dict[str, Any]:
     row: dict[str, Any] = {
         "simulator": ranking.simulator,
+        "ranking": ranking.apart,
         "rank": standing.ranks.get(metric),
         "model": standing.model,
         "date": standing.date,
@@ -178,6 +186,7 @@ def _flat(ranking: Ranking, standing: Standing, shown: Sequence[str], metric: st
             row[f"{name}_rank"] = standing.ranks.get(name)
     test = standing.above and standing.above.test
     row["against_above"] = standing.above and standing.above.outcome.value
+    row["above_adjusted"] = standing.above and standing.above.adjusted
     return row | {f"above_{part}": test and getattr(test, part) for part in ("difference", "p_value", "questions")}
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.shown_text import visible
+
 if TYPE_CHECKING:
     from lm_eval_plugin.metrics import QuestionRecord
 
@@ -63,6 +65,8 @@ def _print(summary: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     for name, part in {**summary["tasks"], **summary["groups"]}.items():
         console.print(_table(name, part))
+        if composition := part.get("composition"):
+            console.print(f"subjects: {_composition(composition)}")
         if "against_static" in part:
             console.print(f"acc - acc_static: {_difference(part['against_static'])}\n")
         if language := part.get("user_language"):
@@ -88,16 +92,20 @@ def _table(name: str, part: Mapping[str, Any]) -> Any:
     return table
 
 
+def _composition(subjects: Mapping[str, int]) -> str:
+    """How many questions of each subject there are, and what share of all."""
+    total = sum(subjects.values())
+    return ", ".join(f"{visible(name)} {count} ({count / total:.0%})" for name, count in subjects.items())
+
+
 def _difference(test: Mapping[str, Any]) -> str:
     cells = f", {test['gains']} gained and {test['losses']} lost" if test["gains"] is not None else ""
     detectable = (
         "" if test["detectable"] is None else f"; {test['detectable']:.4f} would have been seen with 80 % power"
     )
     interval = "" if test["low"] is None else f" ({test['low']:+.4f} to {test['high']:+.4f})"
-    return (
-        f"{test['difference']:+.4f}{interval}, p = {test['p_value']:.4f} by {test['method']} over "
-        f"{test['questions']} questions{cells}{detectable}"
-    )
+    p_value = "" if test["p_value"] is None else f", p = {test['p_value']:.4f} by {test['method']}"
+    return f"{test['difference']:+.4f}{interval}{p_value} over {test['questions']} questions{cells}{detectable}"
 
 
 def _language(language: Mapping[str, Any]) -> str:

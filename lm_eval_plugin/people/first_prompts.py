@@ -21,6 +21,7 @@ from sacrebleu.metrics.bleu import BLEU
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import Estimate, mean_estimate
 from lm_eval_plugin.training.release import Release
 from lm_eval_plugin.transcript import Message, Role
@@ -128,6 +129,6 @@ def _similarity(pairs: Sequence[Sequence[_Pair]]) -> Similarity:
         return float(rouge.score(person, said)["rouge1"].fmeasure)
 
     return Similarity(
-        mean_estimate([[bleu_of(*pair) for pair in question] for question in pairs]),
-        mean_estimate([[rouge_of(*pair) for pair in question] for question in pairs]),
+        mean_estimate([[bleu_of(*pair) for pair in question] for question in pairs], Kind.SHARE),
+        mean_estimate([[rouge_of(*pair) for pair in question] for question in pairs], Kind.SHARE),
     )

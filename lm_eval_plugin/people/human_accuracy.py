@@ -22,7 +22,7 @@ from pydantic import Field
 from scipy import stats
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.statistics import LEVEL
+from lm_eval_plugin.scoring.intervals import LEVEL
 from lm_eval_plugin.strict import Strict, nearest
 from lm_eval_plugin.training.release import STUDY, AnswerType, HumanConversation, Release, UserAnswer
 from lm_eval_plugin.training.splits import HELD_OUT_PERCENT

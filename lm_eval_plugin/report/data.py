@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_plugin.leaderboard import Ranking, folder_of
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, accuracy, user_turns
+from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy, user_turns
 from lm_eval_plugin.runs import Run
-from lm_eval_plugin.statistics import Estimate, mean_estimate, pooled_estimate
-from lm_eval_plugin.summary import estimates, scores_of
+from lm_eval_plugin.statistics import Estimate, mean_estimate
+from lm_eval_plugin.summary import estimates, pooled_metrics, scores_of, with_subjects
 from lm_eval_plugin.transcript import StopReason, Transcript
 
 UNKNOWN, WRONG, RIGHT = "unknown", "wrong", "right"
@@ -24,11 +25,13 @@ class SubjectScores:
 
     Args:
         subject: Its name.
+        questions: How many it has, scored or not.
         acc: Interactive accuracy; None where nothing was scored.
         acc_static: Static accuracy, likewise.
     """
 
     subject: str
+    questions: int
     acc: Estimate | None
     acc_static: Estimate | None
 
@@ -106,29 +109,39 @@ def _subjects(records: Iterable[QuestionRecord]) -> tuple[SubjectScores, ...]:
     for record in records:
         by_subject.setdefault(record.question.subject, []).append(record)
     return tuple(
-        SubjectScores(subject, _estimate(held, "acc"), _estimate(held, "acc_static"))
+        SubjectScores(subject, len(held), _estimate(held, "acc"), _estimate(held, "acc_static"))
         for subject, held in sorted(by_subject.items())
     )
 
 
 def _estimate(records: Sequence[QuestionRecord], metric: str) -> Estimate | None:
     scored = [scores for scores in scores_of(records, metric) if scores]
-    return mean_estimate(scored) if scored else None
+    return mean_estimate(scored, METRICS[metric].kind) if scored else None
 
 
 def _metrics(run: Run) -> dict[str, Estimate]:
-    """Every metric over all tasks, each a stratum."""
-    parts = [_task_metrics(run, name) for name in run.tasks]
-    told = [name for name in HIGHER_IS_BETTER if any(name in part for part in parts)]
-    return {name: pooled_estimate([part[name] for part in parts if name in part]) for name in told}
+    """Every metric over all tasks, each a stratum; of several also the mean over subjects."""
+    pooled = pooled_metrics([_task_metrics(run, name) for name in run.tasks])
+    records = [record for task in run.tasks.values() for record in task.records]
+    return with_subjects(pooled, records) if len(run.tasks) > 1 else pooled
 
 
 def _task_metrics(run: Run, task: str) -> dict[str, Estimate]:
-    """The metrics of a task as the run has summed them up, since that takes minutes for some thousand dialogues."""
+    """The metrics of a task as the run has summed them up, since that takes minutes for some thousand dialogues.
+
+    Their intervals are not taken over: an earlier release made some of them otherwise.
+    """
     records, summary = run.tasks[task].records, run.summaries.get(task, {})
     if summary.get("questions") != len(records) or "metrics" not in summary:
         return estimates(records)
-    return {name: Estimate(**each) for name, each in summary["metrics"].items() if name in HIGHER_IS_BETTER}
+    return {name: _stored(records, name, each) for name, each in summary["metrics"].items() if name in METRICS}
+
+
+def _stored(records: Sequence[QuestionRecord], name: str, stored: Mapping[str, Any]) -> Estimate:
+    """A metric of a summary; taken again where an earlier release did not note what its interval needs."""
+    complete = "least" in stored or math.isfinite(METRICS[name].kind.reach)
+    again = None if complete else _estimate(records, name)
+    return again or Estimate(**stored)
 
 
 def _configuration(run: Run) -> Iterable[tuple[str, str]]:
@@ -157,10 +170,10 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 def comparability(rankings: Sequence[Ranking]) -> list[str]:
     """Why runs of the page are not comparable."""
     found = []
-    if len(rankings) > 1:
-        labels = ", ".join(ranking.simulator for ranking in rankings)
+    labels = list(dict.fromkeys(ranking.simulator for ranking in rankings))
+    if len(labels) > 1:
         found.append(
-            f"The runs have {len(rankings)} different simulated users ({labels}). Each has a ranking of its own: scores under "
-            "different simulated users are not comparable."
+            f"The runs have {len(labels)} different simulated users ({', '.join(labels)}). Each has a ranking of its own: scores "
+            "under different simulated users are not comparable."
         )
     return [*found, *(warning for ranking in rankings for warning in ranking.warnings)]

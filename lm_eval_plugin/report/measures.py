@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lm_eval_plugin.metrics import METRICS
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import Estimate
 from lm_eval_plugin.transcript import Event
 
@@ -42,7 +44,7 @@ FIDELITY: Mapping[str, str] = {
 """How much the simulated user is like a person."""
 
 _PERCENT = "\N{NARROW NO-BREAK SPACE}%"
-_NUMBERS = {"user_turns", "user_tokens", "assistant_tokens", "user_words_first", "coherence", "satisfaction"}
+_PLAIN = {Kind.COUNT, Kind.SCORE, Kind.SECONDS}
 
 
 def value_of(name: str, estimate: Estimate | None) -> str:
@@ -57,7 +59,13 @@ def interval_of(name: str, estimate: Estimate | None) -> str:
     return f"{_shown(name, estimate.low).removesuffix(_PERCENT)} to {_shown(name, estimate.high)}"
 
 
+def share_of(part: int, whole: int) -> str:
+    """How much of the whole a part is, as a percentage."""
+    return f"{100 * part / whole:.1f}{_PERCENT}"
+
+
 def _shown(name: str, value: float) -> str:
-    sign = "+" if name == "acc_gap" else ""
-    text = f"{value:{sign}.2f}" if name in _NUMBERS else f"{100 * value:{sign}.1f}{_PERCENT}"
+    kind = METRICS[name].kind if name in METRICS else Kind.SHARE
+    sign = "+" if kind is Kind.DIFFERENCE else ""
+    text = f"{value:{sign}.2f}" if kind in _PLAIN else f"{100 * value:{sign}.1f}{_PERCENT}"
     return text.replace("-", "\N{MINUS SIGN}")

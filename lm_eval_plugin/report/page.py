@@ -117,6 +117,7 @@ def _environment() -> Environment:
         "FIDELITY": measures.FIDELITY,
         "value_of": measures.value_of,
         "interval_of": measures.interval_of,
+        "share_of": measures.share_of,
         "RIGHT": RIGHT,
         "WRONG": WRONG,
         "UNKNOWN": UNKNOWN,

@@ -27,6 +27,17 @@ class Kind(Enum):
         """The least and the greatest score that there can be."""
         return _BOUNDS[self]
 
+    @property
+    def reach(self) -> float:
+        """The greatest difference that there can be between two scores."""
+        least, greatest = self.bounds
+        return greatest - least
+
+    @property
+    def of_shares(self) -> bool:
+        """Whether its scores are made of right-or-wrong answers, so that one answer changes a score by at most 1."""
+        return self in (Kind.SHARE, Kind.DIFFERENCE)
+
 
 _BOUNDS = {
     Kind.SHARE: (0.0, 1.0),
