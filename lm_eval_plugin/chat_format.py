@@ -17,18 +17,28 @@ from lm_eval.models.openai_completions import LocalChatCompletion
 from lm_eval_plugin.engine import Chat
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, plain_transcript
+from lm_eval_plugin.reasoning import Marks
 from lm_eval_plugin.transcript import Message, Role
 
 logger = logging.getLogger(__name__)
 
-_SYSTEM, _USER, _ASSISTANT = "probesystem", "probeuser", "probeassistant"
+_SYSTEM, _USER, _ASSISTANT, _THOUGHT = "probesystem", "probeuser", "probeassistant", "probethought"
+_LONGEST_MARKS = 120
 _MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]|<<[^<>\s]+>>")
 
 
 class ChatFormat(Protocol):
-    """Turns chats into prompts; `stops` are the strings with which a reply in this format ends."""
+    """Turns chats into prompts.
+
+    `stops` are the strings with which a reply in this format ends.
+    """
 
     stops: Sequence[str]
+
+    @property
+    def thought_marks(self) -> Sequence[Marks]:
+        """The marks that the format declares around a thought, beside those that are known."""
+        ...
 
     def render(self, chat: Chat) -> str:
         """The prompt that the model continues with the speaker's next message."""
@@ -39,6 +49,7 @@ class PlainFormat:
     """`User:` and `Assistant:` turns as text, for models without a chat template."""
 
     stops: Sequence[str] = PLAIN_STOPS
+    thought_marks: Sequence[Marks] = ()
 
     def __init__(self, lm: LM) -> None:
         self._foreign = special_tokens(lm)
@@ -61,6 +72,7 @@ class TemplateFormat:
 
     def __init__(self, lm: LM) -> None:
         self._lm = lm
+        self.thought_marks = _declared_marks(lm)
         self._takes_system = _SYSTEM in self._probe({"role": "system", "content": _SYSTEM}, _turn(Role.USER, _USER))
         if not self._takes_system and _USER not in self._probe(_turn(Role.USER, _USER)):
             raise ConfigError(
@@ -110,6 +122,26 @@ class TemplateFormat:
                 f"--apply_chat_template was given, but the model has no usable chat template ({error}); leave the flag out "
                 "to talk in a plain transcript"
             ) from error
+
+
+def _declared_marks(lm: LM) -> tuple[Marks, ...]:
+    """The marks that a chat template puts around the thoughts of the last message, if it lays thoughts out."""
+    if is_chat_api(type(lm)):
+        return ()
+    turn = {"role": "assistant", "content": _ASSISTANT}
+    asked = _turn(Role.USER, _USER)
+    thoughts = dict.fromkeys(("reasoning_content", "reasoning", "thinking"), _THOUGHT)
+    try:
+        without = str(lm.apply_chat_template([asked, turn], add_generation_prompt=False))
+        within = str(lm.apply_chat_template([asked, {**turn, **thoughts}], add_generation_prompt=False))
+    except (jinja2.TemplateError, ValueError, TypeError, NotImplementedError):
+        return ()
+    before, thought, behind = within.partition(_THOUGHT)
+    closing, message, _ = behind.partition(_ASSISTANT)
+    shared = next((index for index, (one, other) in enumerate(zip(before, without, strict=False)) if one != other), 0)
+    opening, closing = before[shared:].strip(), closing.strip()
+    found = thought and message and opening and closing and len(opening + closing) <= _LONGEST_MARKS
+    return (Marks(opening, closing),) if found else ()
 
 
 def chat_format_of(lm: LM, *, chat_template: bool | None) -> ChatFormat:

@@ -30,6 +30,14 @@ def warn(transcripts: Sequence[Transcript]) -> None:
             len(replies),
             sum(not message.content and bool(message.reasoning) for message in replies),
         )
+    unclear = sum(transcript.unclear_reasoning > 0 for transcript in transcripts)
+    if unclear:
+        logger.warning(
+            "%d of %d dialogues show what may be a model's thoughts in marks that were not closed (unclear_reasoning); "
+            "think_end_token in its model_args names the mark that ends them.",
+            unclear,
+            len(transcripts),
+        )
     _warn_of_events(transcripts)
     unheld = {
         StopReason.CONTEXT: "did not fit into a model's window even in part and ended without an answer",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from lm_eval_plugin.text_border import encodable, is_encodable
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
 
 
@@ -74,6 +75,8 @@ class Reply:
         reasoning: What the model thought before.
         trimmed: Whether the model was shown less than the whole history.
         batch: How many replies were produced at a time meanwhile, itself included, on average.
+        replaced: Whether something in it could not be encoded and was replaced; see `text_border`.
+        unclear: Whether the text shows something that may be a thought; see `reasoning`.
     """
 
     text: str
@@ -82,6 +85,15 @@ class Reply:
     reasoning: str = ""
     trimmed: bool = False
     batch: float | None = None
+    replaced: bool = False
+    unclear: bool = False
+
+    def __post_init__(self) -> None:
+        """Let the reply's texts pass the border, whoever made it."""
+        for name in ("text", "reasoning"):
+            if not is_encodable(given := getattr(self, name)):
+                object.__setattr__(self, name, encodable(given))
+                object.__setattr__(self, "replaced", True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +221,18 @@ def seeded(script: Dialogue, seed: int) -> Dialogue:
         seed: The dialogue's seed; that of a turn follows from it, the role and how often the role was asked before.
     """
     conversation, asked = Conversation(), Counter[Role]()
-    reply = None
+    reply, replaced, unclear = None, False, 0
     while True:
         try:
             ask = script.send(reply)  # type: ignore[arg-type]  # None starts a generator
         except StopIteration as end:
             transcript: Transcript = end.value
-            return transcript
+            return replace(transcript, text_replaced=replaced, unclear_reasoning=unclear)
         turn_seed = _digest(f"{seed}|{ask.role.value}|{asked[ask.role]}")
         asked[ask.role] += 1
         reply = yield replace(ask, seed=turn_seed, conversation=conversation)
+        if isinstance(reply, Reply):
+            replaced, unclear = replaced or reply.replaced, unclear + reply.unclear
 
 
 def _digest(text: str) -> int:

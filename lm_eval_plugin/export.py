@@ -28,8 +28,10 @@ from pyarrow import parquet
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.json_objects import json_lines
 from lm_eval_plugin.metrics import QuestionRecord, accuracy
+from lm_eval_plugin.outside_json import read_json
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.runs import Run, TaskRun
+from lm_eval_plugin.text_border import all_encodable
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 
 VERSION = 1
@@ -234,7 +236,7 @@ def _rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
                 "acc_static": record.acc_static,
             }
             for held in record.transcripts:
-                yield _whole({**shared, **_dialogue(held, record), "question_id": record.question.id})
+                yield all_encodable({**shared, **_dialogue(held, record), "question_id": record.question.id})
 
 
 def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
@@ -275,19 +277,6 @@ def _verdict_rows(verdicts: Mapping[str, Verdict | None]) -> list[dict[str, Any]
         {"about": about, "score": given and given.score, "reason": given and given.reason}
         for about, given in verdicts.items()
     ]
-
-
-def _whole(value: Any) -> Any:
-    """The value with every half of a surrogate pair replaced."""
-    if isinstance(value, str):
-        return (
-            value
-            if value.isascii()
-            else "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= sign <= "\udfff" else sign for sign in value)
-        )
-    if isinstance(value, dict):
-        return {name: _whole(entry) for name, entry in value.items()}
-    return [_whole(entry) for entry in value] if isinstance(value, list) else value
 
 
 def read_export(path: Path) -> list[Run]:
@@ -339,7 +328,7 @@ def _read(row: Mapping[str, Any], where: str) -> tuple[_Key, Transcript]:
             )
         held = _transcript(row)
         _record([(row, held)])
-        json.loads(row["settings"])
+        read_json(row["settings"])
         return (row["run"], row["task"], row["question_index"]), held
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(
@@ -360,7 +349,7 @@ def _runs(questions: Mapping[_Key, list[_Row]], where: Path) -> list[Run]:
 def _run(rows: Mapping[str, Mapping[str, Any]], parts: Mapping[str, list[QuestionRecord]], where: Path) -> Run:
     """A run from one row of each task and the tasks' questions."""
     some = next(iter(rows.values()))
-    tasks = {name: TaskRun(tuple(records), json.loads(rows[name]["settings"])) for name, records in parts.items()}
+    tasks = {name: TaskRun(tuple(records), read_json(rows[name]["settings"])) for name, records in parts.items()}
     return Run(where=where, model=some["model"], date=some["date"], tasks=tasks)
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
-from lm_eval_plugin.prompts import split_reasoning
+from lm_eval_plugin.reasoning import part_reply
 from lm_eval_plugin.transcript import StopReason
 
 ChatFunction = Callable[[list[dict[str, str]]], str | None]
@@ -46,5 +46,6 @@ class FunctionModel:
             raise TypeError(
                 f"the function for {ask.role.value} returned {type(text).__name__}; it must return a text or None"
             )
-        visible, reasoning = split_reasoning(text)
-        return Reply(visible, seconds=round(time.perf_counter() - started, 3), reasoning=reasoning)
+        parted = part_reply(text)
+        seconds = round(time.perf_counter() - started, 3)
+        return Reply(parted.visible, seconds=seconds, reasoning=parted.reasoning, unclear=parted.unclear)

@@ -108,7 +108,8 @@ def _script(job: Job, simulator: Simulator, unseeded: tuple[Role, ...]) -> Dialo
         persona=request.persona(),
     )
     transcript = yield from seeded(script, seed)
-    return replace(transcript, unseeded=unseeded)
+    replaced = transcript.text_replaced or request.text_replaced
+    return replace(transcript, unseeded=unseeded, text_replaced=replaced)
 
 
 def _speakers(

@@ -27,7 +27,9 @@ from lm_eval_plugin.generation.host import HostGeneration
 from lm_eval_plugin.generation.kept_keys import KeptKeys
 from lm_eval_plugin.generation.local import LocalGeneration, generates_locally, settings_of_batches
 from lm_eval_plugin.memory import free_memory
-from lm_eval_plugin.prompts import break_tokens, opened_reasoning, split_reasoning
+from lm_eval_plugin.prompts import break_tokens
+from lm_eval_plugin.reasoning import opened_reasoning, part_reply
+from lm_eval_plugin.text_border import encodable
 from lm_eval_plugin.transcript import Message, StopReason
 
 logger = logging.getLogger(__name__)
@@ -179,15 +181,26 @@ class HostModel:
             return break_tokens(prompt, self._special_tokens)
         if self._chat_format is None:
             raise ConfigError(f"{self.name} was asked as a chat, but it is only given finished texts")
-        return self._chat_format.render(prompt)
+        text = self._chat_format.render(prompt)
+        # What a template itself brings is from outside, too; a chat API gets a wrapper around JSON, not a text.
+        return encodable(text) if isinstance(text, str) else text
 
     def _read(self, generated: Generated | None, prompt: Prompted, trimmed: bool) -> Reply | Failure:  # noqa: FBT001
         if generated is None:
             return Failure(StopReason.MODEL_ERROR)
         # With a think_end_token the backend has taken the block away already.
-        opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt.text))
-        visible, reasoning = split_reasoning(opened + generated.text)
-        return Reply(visible, None, generated.seconds, reasoning, trimmed, generated.batch)
+        declared = self._chat_format.thought_marks if self._chat_format else ()
+        opened = "" if getattr(self.lm, "think_end_token", None) else opened_reasoning(str(prompt.text), declared)
+        parted = part_reply(opened + generated.text, declared)
+        reasoning = "\n\n".join(part for part in (generated.reasoning.strip(), parted.reasoning) if part)
+        return Reply(
+            parted.visible,
+            seconds=generated.seconds,
+            reasoning=reasoning,
+            trimmed=trimmed,
+            batch=generated.batch,
+            unclear=parted.unclear,
+        )
 
 
 def _known_length(ids: object) -> int | None:

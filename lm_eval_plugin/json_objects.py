@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 
 Broken: TypeAlias = Callable[[ConfigError], object]
 """Takes what is said of a part that cannot be read; if it returns, the rest is read."""
@@ -30,8 +30,8 @@ def json_objects(file: Path) -> Iterator[dict[str, Any]]:
     if not text.strip():
         return
     try:
-        whole = json.loads(text)
-    except json.JSONDecodeError:
+        whole = read_json(text)
+    except UnreadableJsonError:
         yield from json_lines(file)
         return
     for number, entry in enumerate(whole if isinstance(whole, list) else [whole]):
@@ -77,8 +77,8 @@ def numbered_lines(file: Path, broken: Broken = refuse) -> Iterator[tuple[int, d
 
 def _object(line: bytes, where: str, broken: Broken) -> dict[str, Any] | None:
     try:
-        value = json.loads(_decoded(line.removeprefix(_BYTE_ORDER_MARK), where, broken))
-    except json.JSONDecodeError as error:
+        value = read_json(_decoded(line.removeprefix(_BYTE_ORDER_MARK), where, broken))
+    except UnreadableJsonError as error:
         broken(ConfigError(f"{where}: no JSON ({error}); the file may have been cut off"))
         return None
     if not isinstance(value, dict):

@@ -19,6 +19,7 @@ from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.api import ApiGeneration, speaks_http
 from lm_eval_plugin.generation.host import HostGeneration
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.text_border import encodable
 
 LETTER_INSTRUCTION = "Reply with the letter of the right option and nothing else."
 
@@ -46,7 +47,7 @@ def letter_until(lm: LM, requests: Sequence[Instance]) -> list[str | None]:
     generation = ApiGeneration(lm, "the model under test") if speaks_http(lm) else HostGeneration(lm)
     prompts = [Prompted(request.args[0], seed=0) for request in requests]
     replies = generation.generate(prompts, LETTER_GENERATION)
-    return [None if reply is None else reply.text for reply in replies]
+    return [None if reply is None else encodable(reply.text) for reply in replies]
 
 
 def read_letter(reply: str, question: Question) -> str | None:

@@ -11,7 +11,10 @@ import re
 from collections.abc import Iterable
 
 from lm_eval_plugin.engine import Chat
+from lm_eval_plugin.reasoning import split_reasoning
 from lm_eval_plugin.transcript import Role
+
+__all__ = ["PLAIN_ROLES", "PLAIN_STOPS", "break_tokens", "indent_headings", "plain_transcript", "split_reasoning"]
 
 PLAIN_ROLES = {Role.USER: "User:", Role.ASSISTANT: "Assistant:"}
 """The headings of a plain transcript, for models without a chat template."""
@@ -44,32 +47,3 @@ def break_tokens(text: str, tokens: Iterable[str]) -> str:
         while token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
-
-
-_REASONING_TAG = r"<(?P<tag>think|thinking|reasoning|thought)>"
-_REASONING = re.compile(rf"{_REASONING_TAG}(?P<inside>.*?)</(?P=tag)>", re.DOTALL | re.IGNORECASE)
-_UNCLOSED = re.compile(rf"(?:\A|\n)\s*{_REASONING_TAG}(?P<inside>.*)\Z", re.DOTALL | re.IGNORECASE)
-_REASONING_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
-_OPENED = re.compile(rf"{_REASONING_TAG}\s*\Z", re.IGNORECASE)
-
-
-def opened_reasoning(prompt: str) -> str:
-    """The tag of the reasoning block that a prompt ends with, as some chat templates open it for the model; else empty."""
-    match = _OPENED.search(prompt)
-    return match[0] if match else ""
-
-
-def split_reasoning(text: str) -> tuple[str, str]:
-    """Part a reply into what the other side sees and the reasoning blocks that it does not.
-
-    A block that begins a line and is not closed runs to the end of the reply; a closing tag without an opening one ends a
-    block that began with the reply. A tag that is merely spoken of opens nothing.
-
-    Returns:
-        The visible text and the reasoning, both stripped.
-    """
-    reasoning = [match["inside"].strip() for match in _REASONING.finditer(text)]
-    rest = _REASONING.sub("", text)
-    reasoning += [match["inside"].strip() for match in _UNCLOSED.finditer(rest)]
-    *unopened, visible = _REASONING_END.split(_UNCLOSED.sub("", rest))
-    return visible.strip(), "\n\n".join(part for part in [*(piece.strip() for piece in unopened), *reasoning] if part)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass
 
+from lm_eval_plugin.text_border import all_encodable
+
 LETTERS = string.ascii_uppercase
 """The option letters, in order; a question has at most as many options as there are letters."""
 
@@ -29,6 +31,9 @@ class Question:
     choices: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for name in ("id", "subject", "stem", "choices"):
+            # As with every text from outside; see `text_border`.
+            object.__setattr__(self, name, all_encodable(getattr(self, name)))
         if not isinstance(self.stem, str) or not self.stem.strip():
             raise ValueError(f"the question is {self.stem!r}; it must be a text")
         for letter, choice in zip(LETTERS, self.choices, strict=False):

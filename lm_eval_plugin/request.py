@@ -15,6 +15,7 @@ from typing import Any
 from lm_eval_plugin.configuration import DialogueConfig
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.personas import Persona, draw_persona
+from lm_eval_plugin.text_border import REPLACEMENT, encodable
 
 DEFAULT_SYSTEM = "You are a helpful assistant."
 """The assistant's system message where the user of the harness gives none."""
@@ -37,6 +38,16 @@ class DialogueRequest:
     system: str = DEFAULT_SYSTEM
     chat_template: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Let the system message pass the border, as question and configuration have."""
+        object.__setattr__(self, "system", encodable(self.system))
+
+    @property
+    def text_replaced(self) -> bool:
+        """Whether something that could not be read stands in what it brings from outside."""
+        brought = (self.question.text, self.system, self.persona().text)
+        return any(REPLACEMENT in text for text in brought)
 
     def to_arguments(self) -> tuple[str, dict[str, Any]]:
         """The request as the host carries it."""

@@ -28,6 +28,7 @@ from lm_eval_plugin.function_model import ChatFunction, FunctionModel
 from lm_eval_plugin.holding import hold
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.text_border import all_encodable
 from lm_eval_plugin.transcript import Message, Transcript
 
 Assistant: TypeAlias = LM | ChatModel | ChatFunction
@@ -153,23 +154,15 @@ def read_question(fields: Mapping[str, Any]) -> Question:
     """
     if missing := [key for key in ("question", "choices") if key not in fields]:
         raise ConfigError(f"a question has no {' and no '.join(missing)}; its fields are {', '.join(fields) or 'none'}")
+    fields = all_encodable(fields)
     stem, choices = fields["question"], fields["choices"]
     if not isinstance(choices, list | tuple):
         raise ConfigError(f"the choices are {choices!r}; they must be a list of texts")
-    if not all(map(is_unicode, [stem, *choices, fields.get("id"), fields.get("subject")])):
-        raise ConfigError(
-            f"question {ascii(stem)[:60]} holds bytes that are no UTF-8 (shown as \\udc..); give it in UTF-8, or with --file"
-        )
     digest = hashlib.sha256("\n".join(map(str, [stem, *choices])).encode()).hexdigest()[:10]
     try:
         return Question(str(fields.get("id", digest)), str(fields.get("subject", "")), stem, tuple(choices))
     except ValueError as error:
         raise ConfigError(f"question {str(stem)[:60]!r}: {error}") from error
-
-
-def is_unicode(value: object) -> bool:
-    """Whether a text can be encoded: it holds no half of a character, as which Python keeps bytes that it cannot read."""
-    return not isinstance(value, str) or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def dialogue_config(simulator: str | Mapping[str, Any], settings: Mapping[str, Any]) -> DialogueConfig:

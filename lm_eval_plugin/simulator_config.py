@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path
+from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.simulators.presets import GENERATION, MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
 from lm_eval_plugin.simulators.scripted import HABITS, OPENINGS
 from lm_eval_plugin.strict import GenKwargs, Strict, as_list, nearest, validated
@@ -76,8 +76,8 @@ def name_or_mapping(text: str, where: str) -> str | dict[str, Any]:
     if not text.lstrip().startswith("{"):
         return text
     try:
-        mapping: dict[str, Any] = json.loads(text)
-    except json.JSONDecodeError as error:
+        mapping: dict[str, Any] = read_json(text)
+    except UnreadableJsonError as error:
         raise ConfigError(
             f'{where}: {text!r} is no JSON ({error}); write {{"preset": NAME}} in single quotes'
         ) from error

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.text_border import all_encodable
 
 
 class Strict(BaseModel):
@@ -67,7 +68,7 @@ def validated(kind: type[StrictType], values: Mapping[str, Any], where: str) -> 
         ConfigError: A key that is not known, or a value of the wrong type or range; one line for each.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(all_encodable(values))
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(kind, problem, where) for problem in error.errors())) from None
 

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from lm_eval_plugin.outside_json import read_json
+
 VERSION = 1
 """Version of the JSON form; a reader refuses a version that it does not know."""
 
@@ -131,6 +133,9 @@ class Transcript:
             None altogether where no judge was asked.
         unseeded: The roles whose models sampled by a chance of their own, so that another run with the same seed says
             something else; empty if the dialogue repeats.
+        text_replaced: Whether a text from outside (a reply, the question, the persona, the system message) held something
+            that UTF-8 cannot hold, in place of which U+FFFD stands.
+        unclear_reasoning: How many replies show something that may be a thought of the model; see `reasoning`.
     """
 
     question_id: str
@@ -145,6 +150,8 @@ class Transcript:
     persona: str = ""
     verdicts: Mapping[str, Verdict | None] | None = None
     unseeded: tuple[Role, ...] = ()
+    text_replaced: bool = False
+    unclear_reasoning: int = 0
 
     def to_json(self) -> str:
         """The transcript as one line of JSON; what was not asked for is left out."""
@@ -167,6 +174,10 @@ class Transcript:
             fields["verdicts"] = {name: verdict and asdict(verdict) for name, verdict in self.verdicts.items()}
         if self.unseeded:
             fields["unseeded"] = [role.value for role in self.unseeded]
+        if self.text_replaced:
+            fields["text_replaced"] = True
+        if self.unclear_reasoning:
+            fields["unclear_reasoning"] = self.unclear_reasoning
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -176,7 +187,7 @@ class Transcript:
         Raises:
             ValueError: The text is not a transcript of a version that this code knows.
         """
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = read_json(text)
         if not isinstance(fields, dict) or fields.get("version") != VERSION:
             raise ValueError(
                 f"not a transcript of version {VERSION}: {text[:80]!r}; read it with the release that wrote it"
@@ -195,6 +206,8 @@ class Transcript:
                 persona=fields.get("persona", ""),
                 verdicts=_verdicts(fields.get("verdicts")),
                 unseeded=tuple(map(Role, fields.get("unseeded", ()))),
+                text_replaced=fields.get("text_replaced", False),
+                unclear_reasoning=fields.get("unclear_reasoning", 0),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"a transcript lacks or misnames a field: {error}") from error

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from strategies import PROPERTY, anything_said
 
 from lm_eval_plugin.engine import Chat
-from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, indent_headings, plain_transcript, split_reasoning
+from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, indent_headings, plain_transcript
 from lm_eval_plugin.transcript import Message, Role
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<<SYS>>", "<|eot_id|>"]
@@ -96,37 +96,3 @@ def test_token_that_begins_with_a_space_is_broken_in_finite_time():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-@pytest.mark.parametrize(
-    ("reply", "visible", "reasoning"),
-    [
-        ("It is B.", "It is B.", ""),
-        ("", "", ""),
-        ("<think>7 x 8</think> B", "B", "7 x 8"),
-        ("<think></think>B", "B", ""),
-        ("<THINK>7 x 8</Think>B", "B", "7 x 8"),
-        ("So <think>a</think>B <reasoning>b</reasoning>it is", "So B it is", "a\n\nb"),
-        ("<think>7 x 8 is", "", "7 x 8 is"),
-        ("B, I say. <thought>or", "B, I say. <thought>or", ""),
-        ("B, I say.\n<thought>or", "B, I say.", "or"),
-        ("7 x 8\n</think>\n\nB", "B", "7 x 8"),
-        ("a</think>b</think>B", "B", "a\n\nb"),
-        ("<think>a<reasoning>b</reasoning>c</think>B", "B", "a<reasoning>b</reasoning>c"),
-        ("<thinking>a</thinking>", "", "a"),
-    ],
-)
-def test_reasoning_is_parted_from_what_is_said(reply, visible, reasoning):
-    assert split_reasoning(reply) == (visible, reasoning)
-
-
-def test_block_inside_a_block_of_its_kind_stays_hidden():
-    visible, reasoning = split_reasoning("<think>a<think>b</think>c</think>B")
-    assert visible == "B"
-    assert all(thought in reasoning for thought in "abc")
-
-
-@given(anything_said)
-@PROPERTY
-def test_closing_tag_is_never_visible(reply):
-    assert "</think>" not in split_reasoning(reply)[0]

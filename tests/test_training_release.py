@@ -217,7 +217,7 @@ def test_a_json_file_that_is_cut_off_is_an_error_that_names_file_and_position(tm
     text = file.read_text()
     file.write_text(text[:500])
     with pytest.raises(
-        ConfigError, match=r"conversations.json is no JSON from line 1, column \d+ \(character \d+ of 500\)"
+        ConfigError, match=r"conversations.json is no JSON: .* line 1 column \d+ \(char \d+\), of 500 characters"
     ):
         _ = load_release(str(folder)).conversations
 
@@ -228,7 +228,7 @@ def test_a_json_file_that_is_cut_off_is_an_error_that_names_file_and_position(tm
         ("{}", "holds a dict; it must be a list"),
         ("[1]", "row 0: '1' is no JSON object"),
         ("[]", "holds no rows"),
-        ("version https://git-lfs", "is no JSON from line 1, column 1"),
+        ("version https://git-lfs", r"is no JSON: Expecting value: line 1 column 1 \(char 0\)"),
     ],
 )
 def test_what_is_no_list_of_conversations_is_an_error(tmp_path, text, message):

@@ -150,7 +150,11 @@ def _print(result: GateResult) -> None:
 def _heading(result: GateResult) -> Iterator[str]:
     limits = result.limits
     yield f"chatbench gate: {result.verdict.value}"
-    against = f"{result.baseline}, which is the same run, so that nothing was compared" if result.same_run else result.baseline
+    against = (
+        f"{result.baseline}, which is the same run, so that nothing was compared"
+        if result.same_run
+        else result.baseline
+    )
     yield (
         f"{result.candidate} against {against}: fails where the interval of the drop lies above {limits.max_drop:g}, "
         f"passes where it lies below, and cannot tell where it does neither; alpha {limits.alpha:g} at each end"

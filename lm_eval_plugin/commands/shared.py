@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.shown_text import visible
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def mapping_of(text: str) -> dict[str, Any]:
         ConfigError: It is not one.
     """
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
+        value = read_json(text)
+    except UnreadableJsonError as error:
         raise ConfigError(f"{text!r} is no JSON ({error})") from error
     if not isinstance(value, dict):
         raise ConfigError(f'{text!r} is no mapping such as {{"max_turns": 6}}')

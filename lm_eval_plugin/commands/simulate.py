@@ -212,11 +212,11 @@ def _check_options(chosen: argparse.Namespace) -> None:
 
 def _check_texts(chosen: argparse.Namespace) -> None:
     """Refuse bytes of another encoding, which Python hands over as halves of characters."""
-    from lm_eval_plugin.simulation import is_unicode
+    from lm_eval_plugin.text_border import is_encodable
 
     for name, given in vars(chosen).items():
         for text in given if isinstance(given, list) else [given]:
-            if not is_unicode(text):
+            if isinstance(text, str) and not is_encodable(text):
                 raise ConfigError(
                     f"{name} is {ascii(text)[:80]}, with bytes that are no UTF-8; type it in UTF-8, or give it with --file"
                 )

@@ -35,11 +35,13 @@ class Generated:
         seconds: Wall time in which it was produced.
         batch: How many texts were produced at a time meanwhile, itself included, so that each bears its share of the time:
             the harmonic mean over these seconds.
+        reasoning: What the model thought before, where the backend tells it apart.
     """
 
     text: str
     seconds: float
     batch: float
+    reasoning: str = ""
 
 
 class Generation(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +11,16 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from lm_eval.models.api_models import TemplateAPI
-from lm_eval.models.openai_completions import LocalChatCompletion
 
 from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.server_errors import StatusError, UnreadableReplyError
+from lm_eval_plugin.generation.server_replies import ServerText, server_texts
 from lm_eval_plugin.generation.shared_time import Written
+from lm_eval_plugin.outside_json import read_json
 from lm_eval_plugin.simulator_config import is_secret
+
+_SAID = 2000
+"""Bytes of an error's body that are looked at."""
 
 _SEEDS = 2**31
 """How many seeds every server that takes seeds can tell apart."""
@@ -69,7 +72,7 @@ class ApiClient:
         texts = self._texts(body)
         if len(texts) != len(batch):
             raise UnreadableReplyError(f"{len(texts)} replies to {len(batch)} prompts")
-        return [None if text is None else Written(text, began, ended) for text in texts]
+        return [None if each.text is None else Written(each.text, began, ended, each.reasoning) for each in texts]
 
     def _payload(self, batch: Sequence[Prompted], gen_kwargs: Mapping[str, Any]) -> Any:
         texts = [prompt.text for prompt in batch]
@@ -85,22 +88,15 @@ class ApiClient:
             self._lm.create_message(texts), generate=True, gen_kwargs=own, seed=seed
         )
 
-    def _texts(self, body: bytes) -> list[str | None]:
+    def _texts(self, body: bytes) -> list[ServerText]:
         try:
-            reply = json.loads(body)
-            if isinstance(self._lm, LocalChatCompletion):
-                # Of a message without a text, as a content filter leaves it, and of any other shape the host makes an empty one.
-                messages = [choice["message"] for choice in reply["choices"]]
-                if any(message.get("content") is None for message in messages):
-                    return [None] * len(messages)
-            texts: list[str | None] = self._lm.parse_generations(outputs=reply)
+            return server_texts(self._lm, read_json(body))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UnreadableReplyError(f"not a reply: {self._said(body)}") from error
-        return texts
 
     def _said(self, body: bytes) -> str:
         """The beginning of what a server sent, in one line and without the key."""
-        text = " ".join(body.decode(errors="replace").split())
+        text = " ".join(body[:_SAID].decode(errors="replace").split())
         for key, entry in self._headers.items():
             secret = str(entry).removeprefix("Bearer ").strip()
             if is_secret(key) and secret:

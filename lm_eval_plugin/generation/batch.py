@@ -47,9 +47,9 @@ class Row:
         found = kept.take(self.prompt.conversation)
         return found.first(self.seen) if found and self.seen else None
 
-    def end(self, now: float, text: str) -> None:
-        """Have got its text."""
-        self.written = Written(text, self._began, now)
+    def end(self, now: float, text: str, reasoning: str) -> None:
+        """Have got its text, and what was thought before it."""
+        self.written = Written(text, self._began, now, reasoning)
 
 
 def decode(rows: Sequence[Row], size: int, decoding: Decoding, *, roomy_up_to: float, kept: KeptKeys) -> None:
@@ -173,7 +173,7 @@ class _Batch:
         for place, (row, end) in enumerate(zip(self.rows, ends, strict=True)):
             row.new += written[place][: end - before]
             if end <= width:
-                row.end(now, decoding.text(row.new))
+                row.end(now, *decoding.text(row.new))
                 self._keep(place, end)
         self._leave_out_ended(going)
 

@@ -11,6 +11,8 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from transformers import PreTrainedTokenizerBase, StopStringCriteria
 
+from lm_eval_plugin.reasoning import mark_texts
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -44,17 +46,52 @@ class Decoding:
             stop_strings=_stop_strings(lm.tokenizer, tuple(term for term in until if term)),
         )
 
-    def text(self, tokens: list[int]) -> str:
-        """What a row says, without thoughts that the backend was told how to find, up to the first stop string."""
+    def text(self, tokens: list[int]) -> tuple[str, str]:
+        """What a row says up to the first stop string, and the thoughts that the backend was told how to find."""
         thought_end = self.lm.think_end_token
-        if isinstance(thought_end, int) and thought_end in tokens:
-            tokens = tokens[len(tokens) - tokens[::-1].index(thought_end) :]
-            return self._cut(self.lm.tok_decode(tokens).lstrip(), None)
-        return self._cut(self.lm.tok_decode(tokens), thought_end if isinstance(thought_end, str) else None)
+        end = _token_of(thought_end, self.lm.tokenizer)
+        if end is not None and end in tokens:
+            behind = len(tokens) - tokens[::-1].index(end)
+            return self._cut(self._decode(tokens[behind:]).lstrip()), self._decode(tokens[: behind - 1]).strip()
+        text = self._decode(tokens)
+        if isinstance(thought_end, str) and thought_end in text:
+            thought, _, text = text.rpartition(thought_end)
+            return self._cut(text.lstrip()), thought.strip()
+        return self._cut(text), ""
 
-    def _cut(self, text: str, thought_end: str | None) -> str:
-        said: str = postprocess_generated_text(text, self.until, thought_end)
+    def _decode(self, tokens: list[int]) -> str:
+        """The text of tokens without special ones, but for those that mark thoughts, by which these are told apart."""
+        marks = _special_marks(self.lm.tokenizer)
+        parts, begin = [], 0
+        for index, token in enumerate(tokens):
+            if token in marks:
+                parts += [self.lm.tok_decode(tokens[begin:index]), marks[token]]
+                begin = index + 1
+        return "".join([*parts, self.lm.tok_decode(tokens[begin:])]) if parts else str(self.lm.tok_decode(tokens))
+
+    def _cut(self, text: str) -> str:
+        said: str = postprocess_generated_text(text, self.until, None)
         return said
+
+
+_MARKS: WeakKeyDictionary[object, dict[int, str]] = WeakKeyDictionary()
+
+
+def _special_marks(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """The special tokens of a tokenizer that mark thoughts, by their ids; they are looked for once."""
+    if tokenizer not in _MARKS:
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        marks = {index: str(token) for index, token in added.items() if token.special and str(token) in mark_texts()}
+        _MARKS[tokenizer] = marks
+    return _MARKS[tokenizer]
+
+
+def _token_of(thought_end: int | str | None, tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The one token that ends a thought; None where it takes several, or none is known."""
+    if thought_end is None or isinstance(thought_end, int):
+        return thought_end
+    known: int | None = tokenizer.get_vocab().get(thought_end)
+    return known
 
 
 _STOP_STRINGS: WeakKeyDictionary[object, dict[tuple[str, ...], StopStringCriteria]] = WeakKeyDictionary()

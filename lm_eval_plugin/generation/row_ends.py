@@ -21,7 +21,9 @@ from lm_eval_plugin.generation.row_sampling import RowSampler
 _NO_TOKEN = torch.iinfo(torch.long).max
 
 CACHE_ARGUMENT = (
-    "cache" if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters else "past_key_values"
+    "cache"
+    if "cache" in inspect.signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    else "past_key_values"
 )
 """What `generate` calls its key-value cache: `past_key_values` before transformers 5.24, which warns of that name."""
 

@@ -17,11 +17,13 @@ class Written:
     Args:
         text: It.
         began, ended: In seconds of `time.perf_counter`.
+        reasoning: What the model thought before, where the backend tells it apart.
     """
 
     text: str
     began: float
     ended: float
+    reasoning: str = ""
 
 
 def with_shares(written: Sequence[Written | None]) -> list[Generated | None]:
@@ -43,6 +45,7 @@ def with_shares(written: Sequence[Written | None]) -> list[Generated | None]:
     def shared(each: Written) -> Generated:
         first, last = moments.searchsorted([each.began, each.ended])
         seconds, share = each.ended - each.began, float(borne[last] - borne[first])
-        return Generated(each.text, round(seconds, 3), max(1.0, round(seconds / share, 3)) if share else 1.0)
+        batch = max(1.0, round(seconds / share, 3)) if share else 1.0
+        return Generated(each.text, round(seconds, 3), batch, each.reasoning)
 
     return [None if each is None else shared(each) for each in written]

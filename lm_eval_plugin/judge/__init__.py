@@ -8,7 +8,6 @@ reply, where that is asked for, is a score.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -16,10 +15,11 @@ from typing import Any
 
 from lm_eval_plugin.engine import Ask, Chat, ChatModel, Reply
 from lm_eval_plugin.metrics import JUDGED
+from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
 
-_FENCED = re.compile(r"\A```(?:json)?\s*(?P<inside>.*?)\s*```\Z", re.DOTALL)
+_FENCE = "```"
 
 
 def judge_dialogues(
@@ -73,12 +73,18 @@ def read_letter_verdict(text: str | None, question: Question) -> str | None:
 def _json_object(text: str | None, keys: set[str]) -> dict[str, Any] | None:
     if text is None:
         return None
-    fenced = _FENCED.match(text.strip())
     try:
-        fields = json.loads(fenced["inside"] if fenced else text)
-    except ValueError:
+        fields = read_json(_unfenced(text.strip()), strict=True)
+    except UnreadableJsonError:
         return None
     return fields if isinstance(fields, dict) and fields.keys() == keys else None
+
+
+def _unfenced(text: str) -> str:
+    """The text without the fence of code that may stand around it."""
+    if len(text) < 2 * len(_FENCE) or not (text.startswith(_FENCE) and text.endswith(_FENCE)):
+        return text
+    return text.removeprefix(_FENCE).removesuffix(_FENCE).removeprefix("json").strip()
 
 
 def _replies(model: ChatModel, asks: Sequence[Ask]) -> list[str | None]:

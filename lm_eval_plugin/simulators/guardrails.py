@@ -18,6 +18,7 @@ from functools import lru_cache
 from lm_eval_plugin.answers import final_answer
 from lm_eval_plugin.named_options import concluded_option
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.reasoning import holds_marks
 from lm_eval_plugin.transcript import Event, Message, Role
 
 
@@ -41,8 +42,7 @@ _SWAPPED_ROLE = _any_of(
     r"\bi (?:can['’]t|cannot) help (?:you )?with that\b",
 )
 _REASONING = _any_of(
-    r"^\s*(?:(?:private |inner )?(?:thoughts?|thinking|reasoning)|internal monologue)\s*:",
-    r"</?think(?:ing)?>",
+    r"^[^\S\n]*(?:(?:private |inner )?(?:thoughts?|thinking|reasoning)|internal monologue)\s*:",
     r"\bthe (?:simulated |human )?user (?:would|should|might|wants|needs|is asking|has asked)\b",
     r"\b(?:as|i['’]m|i am) (?:a |the )?(?:simulated|role-?playing|role-?play|human) (?:user|person)\b",
     r"\bmy (?:next|first) (?:message|prompt) (?:should|would|will)\b",
@@ -141,7 +141,7 @@ def _faults(text: str, question: Question, history: tuple[Message, ...], private
     own = own_words(text, question)
     if _SWAPPED_ROLE.search(own):
         yield Event.SWAPPED_ROLE
-    if _REASONING.search(own) or any(_quotes(own, told, question) for told in private):
+    if _REASONING.search(own) or holds_marks(own) or any(_quotes(own, told, question) for told in private):
         yield Event.LEAKED_REASONING
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -107,11 +107,10 @@ def _csv_rows(text: str, file: Path) -> list[dict[str, Any]]:
 
 def _json_rows(text: str, file: Path) -> list[dict[str, Any]]:
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
+        entries = read_json(text)
+    except UnreadableJsonError as error:
         raise ConfigError(
-            f"{file} is no JSON from line {error.lineno}, column {error.colno} (character {error.pos} of {len(text)}): "
-            f"{error.msg}; the file may have been cut off, get it again"
+            f"{file} is no JSON: {error}, of {len(text)} characters; the file may have been cut off, get it again"
         ) from error
     if not isinstance(entries, list):
         raise ConfigError(f"{file} holds a {type(entries).__name__}; it must be a list of objects")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import contextlib
 import itertools
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from lm_eval_plugin.outside_json import read_json
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.training.columns import OPTIONS, ROLES, plain
 from lm_eval_plugin.training.release_files import BadRowError
@@ -131,8 +131,8 @@ def _choices(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def _literal(text: str) -> object:
     """A list as JSON or Python writes it; None if it is neither."""
     with contextlib.suppress(ValueError):
-        return json.loads(text)
-    with contextlib.suppress(ValueError, SyntaxError):
+        return read_json(text)
+    with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
         return ast.literal_eval(text)
     return None
 

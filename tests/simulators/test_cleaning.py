@@ -31,3 +31,24 @@ def test_no_piece_of_a_prompt_is_said_aloud(text, message, cut):
 
 def test_markers_of_a_format_cut_as_well():
     assert clean("Sure? [SYSTEM] Yes.", ("[SYSTEM]",)) == ("Sure?", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('"So it is B?"', "So it is B?"),
+        ("'It's B, isn't it?'", "It's B, isn't it?"),
+        ("\"YOU: 'B?'\"", "B?"),
+        ('Is "x" the same as "y"', 'Is "x" the same as "y"'),
+        ('"x" or "y"', '"x" or "y"'),
+        ('I mean "56"', 'I mean "56"'),
+        ('"56" it is', '"56" it is'),
+        ("the students'", "the students'"),
+        ("'cause I say so", "'cause I say so"),
+        ('6"', '6"'),
+        ('"', '"'),
+        ('""', ""),
+    ],
+)
+def test_only_quotation_marks_that_belong_together_are_taken_off(text, message):
+    assert clean(text)[0] == message
