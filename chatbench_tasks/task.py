@@ -21,6 +21,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from chatbench_tasks.aggregation import mean_of_known
+from chatbench_tasks.finite_scores import check_finite
 from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
 from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
@@ -191,7 +192,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 request.filtered_resps[ensemble.name] = kept if _is_dialogue(request) else kept[0]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
-        """The metrics of one question: those of its dialogues, and the static ones."""
+        """The metrics of one question: those of its dialogues, and the static ones.
+
+        Raises:
+            ModelError: The static scores are no numbers.
+        """
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
         *static, transcripts = results
@@ -283,6 +288,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             *results, reply = results
             metrics |= self._letter_metrics(doc, reply)
         if "loglikelihood" in self.static_scores:
+            check_finite(results, f"{self._where}, question {self.question(doc).id}")
             host = super().process_results(doc, results)
             metrics |= {self._static_name(name): value for name, value in host.items()}
         return metrics

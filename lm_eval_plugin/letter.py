@@ -42,9 +42,13 @@ def letter_until(lm: LM, requests: Sequence[Instance]) -> list[str | None]:
 
     Returns:
         What it wrote, in the order of the requests; None where a server gave no reply, which ends nothing else.
+
+    Raises:
+        ModelError: The model's logits are no numbers.
     """
+    name = "the model under test"
     # Of the backends' own ways only the host's is known to reproduce what it reports for the same prompts.
-    generation = ApiGeneration(lm, "the model under test") if speaks_http(lm) else HostGeneration(lm)
+    generation = ApiGeneration(lm, name) if speaks_http(lm) else HostGeneration(lm, name)
     prompts = [Prompted(request.args[0], seed=0) for request in requests]
     replies = generation.generate(prompts, LETTER_GENERATION)
     return [None if reply is None else encodable(reply.text) for reply in replies]

@@ -79,14 +79,19 @@ def save_model(
     words = tokenizer(**options)
     torch.manual_seed(0)
     model = _model(kind, len(words), window, layers)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0, spread)
+    spread_weights(model, spread)
     model.generation_config.eos_token_id = words.eos_token_id
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+def spread_weights(model: torch.nn.Module, spread: float) -> None:
+    """Give a model random weights, of torch's own chance."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(0, spread)
 
 
 def save_adapter(base: PreTrainedModel, folder: Path, *, targets: list[str], seed: int = 1) -> Path:

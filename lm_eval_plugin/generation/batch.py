@@ -15,11 +15,13 @@ import torch
 
 from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.decoding import Decoding
+from lm_eval_plugin.generation.finite_logits import no_numbers
 from lm_eval_plugin.generation.kept_keys import Kept, KeptKeys
 from lm_eval_plugin.generation.roomy_cache import RoomyCache, RowKeys
 from lm_eval_plugin.generation.row_ends import CACHE_ARGUMENT, DecodingToRowEnds
 from lm_eval_plugin.generation.row_sampling import RowSampler, draws
 from lm_eval_plugin.generation.shared_time import Written
+from lm_eval_plugin.generation.stop_strings import without_own_stop_strings
 
 
 @dataclass
@@ -144,7 +146,11 @@ class _Batch:
             self.go_on()
 
     def go_on(self, *, one_token: bool = False) -> None:
-        """Decode one token, or until a quarter of the rows have ended; those leave."""
+        """Decode one token, or until a quarter of the rows have ended; those leave.
+
+        Raises:
+            ModelError: The model's logits are no numbers.
+        """
         decoding = self._decoding
         before = self._ids.shape[1]
         starts = torch.tensor([before - len(row.new) for row in self.rows], device=self._ids.device)
@@ -156,15 +162,18 @@ class _Batch:
             max_tokens=decoding.max_tokens,
             enough=len(self.rows) if self._cache is None else enough,
         )
-        self._ids = decoding.lm._model_generate(  # noqa: SLF001
-            context=self._ids,
-            max_length=int(starts.max()) + decoding.max_tokens,
-            stop=[],
-            attention_mask=self._mask,
-            custom_generate=step,
-            **({} if self._cache is None else {CACHE_ARGUMENT: self._cache}),
-            **decoding.options,
-        )
+        with without_own_stop_strings(decoding.lm):
+            self._ids = decoding.lm._model_generate(  # noqa: SLF001
+                context=self._ids,
+                max_length=int(starts.max()) + decoding.max_tokens,
+                stop=[],
+                attention_mask=self._mask,
+                custom_generate=step,
+                **({} if self._cache is None else {CACHE_ARGUMENT: self._cache}),
+                **decoding.options,
+            )
+        if bool(step.broken.any()):
+            raise no_numbers(decoding.lm, decoding.name)
         width = self._ids.shape[1]
         self._mask = torch.nn.functional.pad(self._mask, (0, width - before), value=1)
         ends, written = step.widths.tolist(), self._ids[:, before:].tolist()

@@ -9,8 +9,9 @@ from weakref import WeakKeyDictionary
 
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
-from transformers import PreTrainedTokenizerBase, StopStringCriteria
+from transformers import PreTrainedTokenizerBase, StoppingCriteria
 
+from lm_eval_plugin.generation.stop_strings import own_stop_strings, stop_string_criterion
 from lm_eval_plugin.reasoning import mark_texts
 
 
@@ -20,6 +21,7 @@ class Decoding:
 
     Args:
         lm: The model.
+        name: What to call it in messages.
         until: Strings that end a text, the model's end token among them.
         max_tokens: Longest text, in tokens.
         options: What else goes to `generate`.
@@ -27,23 +29,26 @@ class Decoding:
     """
 
     lm: HFLM
+    name: str
     until: list[str]
     max_tokens: int
     options: Mapping[str, Any]
-    stop_strings: StopStringCriteria
+    stop_strings: StoppingCriteria
 
     @classmethod
-    def read(cls, gen_kwargs: Mapping[str, Any], lm: HFLM) -> Decoding:
-        """From what the host's `generate_until` takes, read as the host does."""
+    def read(cls, gen_kwargs: Mapping[str, Any], lm: HFLM, name: str) -> Decoding:
+        """From what the host's `generate_until` takes, read as the host does, with the checkpoint's own stop strings."""
         options = normalize_gen_kwargs(dict(gen_kwargs), lm.max_gen_toks)
         eos = lm.tok_decode(lm.eot_token_id, skip_special_tokens=False)
         until = handle_stop_sequences(options.pop("until", None), eos=eos)
+        until += [term for term in own_stop_strings(lm) if term not in until]
         return cls(
             lm=lm,
+            name=name,
             until=until,
             max_tokens=options.pop("max_gen_toks"),
             options={**options, "eos_token_id": _end_tokens(lm)},
-            stop_strings=_stop_strings(lm.tokenizer, tuple(term for term in until if term)),
+            stop_strings=stop_string_criterion(lm.tokenizer, tuple(term for term in until if term)),
         )
 
     def text(self, tokens: list[int]) -> tuple[str, str]:
@@ -92,20 +97,6 @@ def _token_of(thought_end: int | str | None, tokenizer: PreTrainedTokenizerBase)
         return thought_end
     known: int | None = tokenizer.get_vocab().get(thought_end)
     return known
-
-
-_STOP_STRINGS: WeakKeyDictionary[object, dict[tuple[str, ...], StopStringCriteria]] = WeakKeyDictionary()
-
-
-def _stop_strings(tokenizer: PreTrainedTokenizerBase, terms: tuple[str, ...]) -> StopStringCriteria:
-    """The criterion of a tokenizer's stop strings, made once: every token of the vocabulary is read for it.
-
-    transformers keeps what it reads too, under the vocabulary in its order, which fast tokenizers change on every call.
-    """
-    known = _STOP_STRINGS.setdefault(tokenizer, {})
-    if terms not in known:
-        known[terms] = StopStringCriteria(tokenizer, list(terms))
-    return known[terms]
 
 
 def _end_tokens(lm: HFLM) -> list[int]:

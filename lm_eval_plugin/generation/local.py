@@ -40,7 +40,8 @@ _SETTINGS = frozenset(
 """Generation arguments under which no row depends on its neighbours or on their padding."""
 
 _OWN_SETTINGS = _SETTINGS | {
-    *("repetition_penalty", "suppress_tokens", "max_length", "use_cache", "output_attentions", "output_hidden_states"),
+    *("repetition_penalty", "suppress_tokens", "stop_strings", "max_length"),
+    *("use_cache", "output_attentions", "output_hidden_states"),
     *("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"),
     *("_from_model_config", "transformers_version", "trust_remote_code", "early_stopping", "length_penalty"),
 }
@@ -123,9 +124,9 @@ class LocalGeneration:
             gen_kwargs: As the host's `generate_until` takes them.
 
         Raises:
-            ModelError: Not even one prompt fits into memory.
+            ModelError: Not even one prompt fits into memory, or the model's logits are no numbers.
         """
-        decoding = Decoding.read(gen_kwargs, self._lm)
+        decoding = Decoding.read(gen_kwargs, self._lm, self._name)
         rows = [self._row(prompt) for prompt in prompts]
         # Rows of like length share a batch; the longest go first, so that what does not fit into memory shows at once.
         waiting = sorted(rows, key=lambda row: len(row.ids) - row.seen, reverse=True)

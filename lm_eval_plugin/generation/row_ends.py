@@ -12,13 +12,15 @@ from transformers import (
     GenerationMixin,
     LogitsProcessorList,
     PreTrainedModel,
+    StoppingCriteria,
     StoppingCriteriaList,
-    StopStringCriteria,
 )
 
+from lm_eval_plugin.generation.finite_logits import FiniteLogits
 from lm_eval_plugin.generation.row_sampling import RowSampler
+from lm_eval_plugin.generation.stop_strings import NO_TOKEN
 
-_NO_TOKEN = torch.iinfo(torch.long).max
+_NEVER = torch.iinfo(torch.long).max
 
 CACHE_ARGUMENT = (
     "cache"
@@ -40,11 +42,12 @@ class DecodingToRowEnds:
 
     Attributes:
         widths: Of shape [rows], how wide each row was when it ended; the greatest number there is for one that goes on.
+        broken: Of shape [rows], whether a token of its text was chosen among logits that are no numbers.
     """
 
     def __init__(
         self,
-        stop_strings: StopStringCriteria,
+        stop_strings: StoppingCriteria,
         sampler: RowSampler | None,
         *,
         starts: torch.Tensor,
@@ -56,7 +59,7 @@ class DecodingToRowEnds:
         self._starts = starts
         self._max_tokens = max_tokens
         self._enough = enough
-        self.widths = torch.empty(0)
+        self.widths = self.broken = torch.empty(0)
 
     def __call__(
         self,
@@ -68,6 +71,8 @@ class DecodingToRowEnds:
         **model_kwargs: Any,
     ) -> torch.Tensor:
         """Decode as `generate` would, with its own processors and criteria before those of the rows."""
+        finite = FiniteLogits(len(input_ids), input_ids.device)
+        logits_processor.append(finite)
         if self._sampler is not None:
             # It comes last and leaves one token, which is then the likeliest.
             logits_processor.append(self._sampler)
@@ -77,6 +82,8 @@ class DecodingToRowEnds:
             input_ids, logits_processor, ends, generation_config, **model_kwargs
         )
         self.widths = ends.widths
+        # What is computed for a row that has ended, while others go on, is thrown away.
+        self.broken = finite.widths < self.widths.clamp(max=sequences.shape[1])
         return sequences
 
 
@@ -88,13 +95,13 @@ class _RowEnds(StoppingCriteriaList):  # type: ignore[misc]
         self._starts = starts
         self._limits = starts + max_tokens
         self._enough = enough
-        self.widths = torch.full_like(starts, _NO_TOKEN)
+        self.widths = torch.full_like(starts, _NEVER)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         width = input_ids.shape[1]
         # A stop string that begins in the prompt, or in paddings, is none; the criterion takes numbers beyond the vocabulary.
         before = torch.arange(width, device=input_ids.device) < self._starts[:, None]
-        ended = super().__call__(input_ids.masked_fill(before, _NO_TOKEN), scores, **kwargs) | (self._limits <= width)
+        ended = super().__call__(input_ids.masked_fill(before, NO_TOKEN), scores, **kwargs) | (self._limits <= width)
         self.widths = torch.where(ended, self.widths.clamp(max=width), self.widths)
         ended = self.widths <= width
         return ended | (ended.sum() >= self._enough)

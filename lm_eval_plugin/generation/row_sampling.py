@@ -42,5 +42,6 @@ class RowSampler(LogitsProcessor):  # type: ignore[misc]
         # A row that has ended may be asked for more than it has numbers for, while others go on.
         places = (input_ids.shape[1] - self._starts).clamp(max=self._drawn.shape[1] - 1)
         levels = self._drawn.gather(1, places[:, None]) * sums[:, -1:]
-        chosen = torch.searchsorted(sums, levels, right=True)
+        # Where the sums are no numbers, the place found is behind the last token; `FiniteLogits` has noted it.
+        chosen = torch.searchsorted(sums, levels, right=True).clamp(max=scores.shape[-1] - 1)
         return torch.full_like(scores, -torch.inf).scatter_(1, chosen, 0.0)

@@ -13,6 +13,7 @@ What is counted, for a prompt and the reply that a person gave to it:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
@@ -24,6 +25,7 @@ from lm_eval.api.model import LM, TemplateLM
 from lm_eval_plugin.answers import ANSWER_HEAD
 from lm_eval_plugin.chat_format import is_chat_api
 from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.generation.finite_logits import no_numbers
 from lm_eval_plugin.training.likelihoods import Likelihoods, TokenString, likelihoods
 
 
@@ -74,14 +76,20 @@ def score_reply(lm: LM, requests: Sequence[Instance]) -> list[dict[str, Any]]:
 
     Raises:
         ConfigError: The backend does not tell tokens or likelihoods.
-        ModelError: Its tokenizer does not tell answers apart by one token.
+        ModelError: Its tokenizer does not tell answers apart by one token, or its likelihoods are no numbers.
     """
     _check_backend(lm)
     strings = [_tokenized(lm, prompt, **asked) for prompt, asked in (instance.args for instance in requests)]
     fits = [len(string.tokens) <= int(lm.max_length) for string in strings]
     fitting = list(compress(strings, fits))
-    told = iter(likelihoods(lm, fitting) if fitting else [])
+    told = iter(_numbers(lm, likelihoods(lm, fitting)) if fitting else [])
     return [asdict(_score(string, next(told) if fit else None)) for string, fit in zip(strings, fits, strict=True)]
+
+
+def _numbers(lm: LM, told: Sequence[Likelihoods]) -> Sequence[Likelihoods]:
+    if any(math.isnan(each) for one in told for each in (one.string, one.end, *one.choices.values())):
+        raise no_numbers(lm, "the model under test")
+    return told
 
 
 def _score(string: TokenString, told: Likelihoods | None) -> ReplyScore:
