@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import jinja2
 from lm_eval.api.model import LM
@@ -16,6 +16,7 @@ from lm_eval.models.openai_completions import LocalChatCompletion
 
 from lm_eval_plugin.engine import Chat
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, plain_transcript
 from lm_eval_plugin.reasoning import Marks
 from lm_eval_plugin.transcript import Message, Role
@@ -163,12 +164,12 @@ def is_chat_api(backend: type[LM]) -> bool:
 
 def has_chat_template(lm: LM) -> bool:
     """Whether the model's tokenizer comes with a chat template."""
-    return bool(getattr(getattr(lm, "tokenizer", None), "chat_template", None))
+    return bool(getattr(tokenizer_of(lm), "chat_template", None))
 
 
 def special_tokens(lm: LM) -> set[str]:
     """The strings that the model's tokenizer reads as control tokens wherever they stand; empty if it tells none."""
-    tokenizer: Any = getattr(lm, "tokenizer", None)
+    tokenizer = tokenizer_of(lm)
     added = getattr(tokenizer, "added_tokens_decoder", {})
     tokens = {token.content for token in added.values() if token.special} if isinstance(added, dict) else set()
     return tokens | set(getattr(tokenizer, "all_special_tokens", ()))

@@ -191,11 +191,28 @@ def check_override(override: object) -> None:
 
     Raises:
         ConfigError: As `read_dialogue_block`; or the data set is a folder that does not exist.
+        ModelError: The device of the simulator or of the judge is not there.
     """
     where = "--metadata"
     config = read_dialogue_block(merge_blocks({}, override) if isinstance(override, Mapping) else override, where)
     if config.dataset is not None:
         check_local_path(config.dataset, f"{where}: dialogue.dataset")
+    check_devices_of(config)
+
+
+def check_devices_of(config: DialogueConfig) -> None:
+    """Make sure that the devices are there which the simulator and the judge are to go to, before anything is loaded.
+
+    Raises:
+        ModelError: One is not.
+    """
+    from lm_eval_plugin.devices import check_devices
+
+    simulator, judge = config.simulator, config.judge
+    if simulator.backend == "hf":
+        check_devices(simulator.model_args, f"simulator {simulator.label}")
+    if judge is not None and judge.backend == "hf":
+        check_devices(judge.model_args, "the judge")
 
 
 def with_gen_kwargs(config: DialogueConfig, gen_kwargs: Mapping[str, Any]) -> DialogueConfig:

@@ -16,7 +16,7 @@ from lm_eval.api.model import LM
 
 from lm_eval_plugin.caching.dialogue_store import DialogueStore, dialogue_key
 from lm_eval_plugin.caching.model_identity import model_identity
-from lm_eval_plugin.configuration import DialogueConfig
+from lm_eval_plugin.configuration import DialogueConfig, check_devices_of
 from lm_eval_plugin.dialogue_warnings import warn
 from lm_eval_plugin.engine import Reply
 from lm_eval_plugin.errors import SimulatorError
@@ -139,10 +139,11 @@ def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> No
     """Load a simulator and make sure that its model's window holds every question, before anything is run.
 
     Raises:
-        ModelError: Its model cannot be loaded.
+        ModelError: Its model cannot be loaded, or a device is not there.
         SimulatorError: Its adapter does not fit, or a question does not.
         JudgeError: The judge, if there is one, cannot be loaded or used.
     """
+    check_devices_of(config)
     if config.judge is not None:
         judge_model(config.judge)
     model = user_model(config.simulator)

@@ -12,9 +12,11 @@ from typing import Any
 
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model, model_registry
+from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import simple_parse_args_string
 
 from lm_eval_plugin.chat_format import is_chat_api
+from lm_eval_plugin.devices import check_devices
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.simulator_config import SimulatorConfig, is_secret, without_credentials
@@ -32,28 +34,38 @@ def load_model(backend: str, model_args: Mapping[str, Any], quantization: str, w
         what: Names it in errors.
 
     Raises:
-        ModelError: It cannot be loaded or used.
+        ModelError: It cannot be loaded or used, or its device is not there.
         SimulatorError: Its adapter does not fit.
     """
+    if backend == "hf":
+        check_devices(model_args, what)
     with _explained(f"{what}: the backend {backend!r} cannot be used", model_args):
         return _load(backend, json.dumps(model_args, sort_keys=True), quantization)
 
 
-def load_assistant(backend: str, arguments: str, batch_size: str | None = None) -> LM:
+def load_assistant(backend: str, arguments: str, batch_size: str | None = None, device: str | None = None) -> LM:
     """A model under test, loaded at its first use and kept.
+
+    Without a device, models of the `hf` backend go where `lm_eval` puts them: onto the first GPU, or the CPU.
 
     Args:
         backend: A model type of the host.
         arguments: Its arguments, as in `--model_args` of lm_eval.
         batch_size: The batch size, for a backend that takes one; None for its default.
+        device: Where to put it; None where the arguments say it, or nothing does.
 
     Raises:
-        ModelError: It cannot be loaded or used.
+        ConfigError: Both the arguments and `device` name a device.
+        ModelError: It cannot be loaded or used, or its device is not there.
     """
     model_args = simple_parse_args_string(arguments)
+    if device is not None and "device" in model_args:
+        raise ConfigError(
+            f"the device is given twice, as {model_args['device']!r} in the model's arguments and {device!r}"
+        )
     shown = ",".join(f"{key}={entry}" for key, entry in model_args.items() if not is_secret(key)) or "no arguments"
     with _explained(f"the assistant {backend!r} with {shown} cannot be loaded", model_args):
-        return _load_assistant(backend, arguments, batch_size)
+        return _load_assistant(backend, arguments, batch_size, device)
 
 
 # Three, so that a run that compares two simulators under one judge does not load them again and again.
@@ -68,9 +80,14 @@ def _load(backend: str, model_args_json: str, quantization: str) -> LM:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_assistant(backend: str, arguments: str, batch_size: str | None) -> LM:
-    more = {} if batch_size is None else {"batch_size": batch_size}
-    return _with_key(backend_class(backend).create_from_arg_string(arguments, more))
+def _load_assistant(backend: str, arguments: str, batch_size: str | None, device: str | None) -> LM:
+    kind, model_args = backend_class(backend), simple_parse_args_string(arguments)
+    if issubclass(kind, HFLM):
+        check_devices({"device": device, **model_args}, "the model under test")
+        # What the command line of lm_eval passes on; the backend's own default fails where there is no GPU.
+        device = device or (None if "device" in model_args else "cuda:0")
+    more = {"batch_size": batch_size, "device": device}
+    return _with_key(kind.create_from_arg_string(arguments, more))
 
 
 def _with_key(lm: LM) -> LM:

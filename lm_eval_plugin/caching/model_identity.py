@@ -15,6 +15,7 @@ from lm_eval.models.huggingface import HFLM
 
 from lm_eval_plugin.caching.weights import weights_fingerprint
 from lm_eval_plugin.generation.local import generates_locally
+from lm_eval_plugin.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.simulator_config import is_secret, without_credentials
 
 _PROMPTING = (
@@ -98,7 +99,7 @@ def _of_engine(lm: LM) -> dict[str, Any]:
 
 
 def _prompting(lm: LM) -> dict[str, Any]:
-    tokenizer = getattr(lm, "tokenizer", None)
+    tokenizer = tokenizer_of(lm)
     template = getattr(lm, "hf_chat_template", None) or getattr(tokenizer, "chat_template", None)
     return {
         "class": f"{type(lm).__module__}.{type(lm).__qualname__}",

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--persona", default="any", help="the persona of the runs that have one")
     parser.add_argument("--apply_chat_template", action="store_true")
     parser.add_argument("--batch_size", default="16")
+    parser.add_argument("--device", help="where the model goes: cpu, cuda:1, ... (default: a GPU, or the CPU)")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--include_path", help="a folder of task files of your own")
     parser.add_argument("--output", type=Path, help="write the numbers to this file as JSON")
@@ -86,7 +87,7 @@ def _hold(chosen: argparse.Namespace, dialogue: Mapping[str, Any], name: str) ->
     if chosen.tasks not in manager.all_subtasks:
         raise ConfigError(f"the task {chosen.tasks!r} is not one with dialogues; see chatbench simulate --help")
     results = lm_eval.simple_evaluate(
-        load_assistant(chosen.model, chosen.model_args, chosen.batch_size),
+        load_assistant(chosen.model, chosen.model_args, chosen.batch_size, chosen.device),
         tasks=[chosen.tasks],
         task_manager=manager,
         limit=chosen.limit,

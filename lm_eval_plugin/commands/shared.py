@@ -20,7 +20,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-def load_assistant(model: str, arguments: str, batch_size: str | None = None) -> LM:
+def load_assistant(model: str, arguments: str, batch_size: str | None = None, device: str | None = None) -> LM:
     """A model under test, without the bars of its weights; arguments and errors as `model_loading.load_assistant`."""
     import transformers
 
@@ -29,7 +29,7 @@ def load_assistant(model: str, arguments: str, batch_size: str | None = None) ->
 
     register_models()
     transformers.utils.logging.disable_progress_bar()
-    return model_loading.load_assistant(model, arguments, batch_size)
+    return model_loading.load_assistant(model, arguments, batch_size, device)
 
 
 def mapping_of(text: str) -> dict[str, Any]:

@@ -46,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     sides.add_argument("--assistant", default="chatbench-demo", help="a model type of the host such as hf, or human")
     sides.add_argument("--assistant_args", default="", help="its arguments, as in --model_args of lm_eval")
+    sides.add_argument(
+        "--device", help="where the assistant's model goes: cpu, cuda:1, ... (default: a GPU, or the CPU)"
+    )
     sides.add_argument("--system_instruction", help="the assistant's system message")
     sides.add_argument(
         "--chat_template",
@@ -104,7 +107,9 @@ class _Stage:
         check_simulator(config, questions)
         self._user = person if "user" in self._people else user_model(config.simulator)
         self._assistant = (
-            person if "assistant" in self._people else load_assistant(chosen.assistant, chosen.assistant_args)
+            person
+            if "assistant" in self._people
+            else load_assistant(chosen.assistant, chosen.assistant_args, device=chosen.device)
         )
         system = {} if chosen.system_instruction is None else {"system": chosen.system_instruction}
         self._options: dict[str, Any] = {**system, "chat_template": chosen.chat_template, "seed": chosen.seed}
@@ -206,8 +211,8 @@ def _check_options(chosen: argparse.Namespace) -> None:
         idle := [name for name in ("doc", "include_path") if getattr(chosen, name) is not None]
     ):
         raise ConfigError(f"--{' and --'.join(idle)} mean something with --task alone")
-    if chosen.assistant == "human" and chosen.assistant_args:
-        raise ConfigError("--assistant_args are for a model; the assistant is human")
+    if chosen.assistant == "human" and (chosen.assistant_args or chosen.device):
+        raise ConfigError("--assistant_args and --device are for a model; the assistant is human")
 
 
 def _check_texts(chosen: argparse.Namespace) -> None:
