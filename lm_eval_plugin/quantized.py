@@ -29,6 +29,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from lm_eval_plugin.adapter_tokens import adapter_tokens, make_room
 from lm_eval_plugin.chat_format import muted
 from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
@@ -59,7 +60,8 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
     Args:
         model_args: As the host's `hf` backend spells them: `pretrained`, `peft`, `revision`, `tokenizer`, `dtype`,
             `device`, `batch_size`, `trust_remote_code`, `add_bos_token`, `prefix_token_id`; `max_length` is an upper bound,
-            so a window that the model does not have is not used. `adapter_revision` is the adapter's own revision; the
+            so a window that the model does not have is not used. Where no tokenizer is given it is the base's, or the
+            adapter's own if that has more tokens. `adapter_revision` is the adapter's own revision; the
             revisions that `revisions.PINNED` names are used where none is given.
             `max_memory` limits each device (`{"0": "20GiB", "cpu": "60GiB"}`) and spreads the model over them. What
             begins with `llm_int8_` or `bnb_4bit_` goes to bitsandbytes, anything else to `from_pretrained`.
@@ -76,7 +78,8 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
         "revision": args.pop("revision", None) or revision_of(pretrained),
         "trust_remote_code": args.pop("trust_remote_code", False),
     }
-    tokenizer_name = args.pop("tokenizer", None) or pretrained
+    named = args.pop("tokenizer", None)
+    tokenizer_name = named or pretrained
     # A revision of the weights says nothing about a tokenizer that comes from elsewhere.
     tokenizer = _load_tokenizer(
         tokenizer_name,
@@ -90,12 +93,15 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
             # Before the base, which may take minutes to load.
             peft = local_or_hub(peft)
             adapter_revision = adapter_revision or revision_of(peft)
+            own = None if named else adapter_tokens(peft, adapter_revision, tokenizer, source)
+            tokenizer = tokenizer if own is None else _padded(own.tokenizer)
             declared = _declared_base(peft, adapter_revision)
             _check_declared_base(pretrained, peft, declared)
             _check_safetensors(peft, adapter_revision)
         model = _load_base(pretrained, quantization, source, args)
         if peft:
             misfit = f"the adapter {peft!r} does not fit the base {pretrained!r}; it was trained on {declared!r}: give that base"
+            make_room(model, peft, adapter_revision, own)
             model = _with_adapter(model, peft, adapter_revision, misfit)
         lm = HFLM(pretrained=model, tokenizer=tokenizer, **host_args)
     logger.info(
@@ -112,6 +118,11 @@ def _load_tokenizer(name: str, source: Mapping[str, Any]) -> PreTrainedTokenizer
     # transformers 5.3 needs protobuf to say that a tokenizer is missing.
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"the tokenizer {name!r} cannot be loaded: {why_unavailable(name, error)}") from error
+    return _padded(tokenizer)
+
+
+def _padded(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    """The tokenizer, whose paddings are the end token: one that the model surely has."""
     if tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
