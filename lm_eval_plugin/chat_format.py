@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _SYSTEM, _USER, _ASSISTANT, _THOUGHT = "probesystem", "probeuser", "probeassistant", "probethought"
 _LONGEST_MARKS = 120
+_PROBED_TURNS = 12
+"""How many messages of the user a template must be able to lay out; a default dialogue has eleven at most."""
+
 _MARKER = re.compile(r"<[^<>\s]+>|\[[^\[\]\s]+\]|<<[^<>\s]+>>")
 
 
@@ -66,7 +69,7 @@ class TemplateFormat:
     Where the template has no place for a system message, the host would drop it; here it opens the first user turn.
 
     Raises:
-        ConfigError: The model has no chat template.
+        ConfigError: The model has no chat template, or one that fails in a conversation of several turns.
     """
 
     stops: Sequence[str] = ()
@@ -81,6 +84,7 @@ class TemplateFormat:
             )
         if not self._takes_system:
             logger.warning("The chat template takes no system message; it is put at the head of the first user turn.")
+        self._check_later_turns()
         around = self._probe(_turn(Role.USER, _USER), _turn(Role.ASSISTANT, _ASSISTANT), _turn(Role.USER, _USER))
         self._foreign = special_tokens(lm) | set(_MARKER.findall(around))
 
@@ -111,6 +115,30 @@ class TemplateFormat:
         # A chat API gets a wrapper around JSON here, not a plain string; it must reach the API as it is.
         prompt: str = self._lm.apply_chat_template(turns)
         return prompt
+
+    def _check_later_turns(self) -> None:
+        """Lay out conversations of more and more messages, as a dialogue will, so that what fails fails before one."""
+        turn = 1
+        try:
+            with muted("lm_eval.models.huggingface"):
+                for turn in range(2, _PROBED_TURNS + 1):
+                    shown = self._conversation(turn)
+        except (jinja2.TemplateError, TypeError) as error:
+            raise ConfigError(
+                f"the model's chat template fails in a conversation, at the user's message {turn} "
+                f"({type(error).__name__}: {error}); leave --apply_chat_template out to talk in a plain transcript, or "
+                "give the model a template that lays out several turns"
+            ) from error
+        if shown.count(_USER) < _PROBED_TURNS or shown.count(_ASSISTANT) < _PROBED_TURNS - 1:
+            logger.warning(
+                "The chat template leaves earlier messages of a conversation out, so the model does not see all that was said."
+            )
+
+    def _conversation(self, turns: int) -> str:
+        """A conversation with so many messages of the user, as the template lays it out."""
+        system = [{"role": "system", "content": _SYSTEM}] if self._takes_system else []
+        exchanges = [_turn(Role.USER, _USER), _turn(Role.ASSISTANT, _ASSISTANT)] * (turns - 1)
+        return str(self._apply([*system, *exchanges, _turn(Role.USER, _USER)]))
 
     def _probe(self, *turns: dict[str, str]) -> str:
         try:

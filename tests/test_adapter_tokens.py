@@ -92,7 +92,7 @@ def test_embeddings_that_were_trained_as_a_whole_are_the_adapters(base, kind, tm
 def test_single_tokens_that_were_trained_are_the_adapters(tmp_path):
     base = tiny_models.save_model(tmp_path / "base", "llama", spread=0.1)
     known = len(AutoTokenizer.from_pretrained(base))
-    tokens = dict.fromkeys(EMBEDDINGS["llama"], [known, known + 1])
+    tokens = {layer: [known, known + 1] for layer in EMBEDDINGS["llama"]}
     expected = trained(base, tmp_path / "adapter", "llama", save=False, trainable_token_indices=tokens)
     lm = loaded(base, tmp_path / "adapter")
     torch.testing.assert_close(logits(lm.model, lm.tokenizer), expected)

@@ -125,3 +125,33 @@ def test_prompts_of_a_whole_userlm_dialogue_end_where_the_user_goes_on():
     chat_format = TemplateFormat(Templated(USER_TEMPLATE))
     ends = [chat_format.render(shown).rpartition("<|end_header_id|>\n\n")[2] for shown in model.shown]
     assert ends == ["", "", "Answer:"]
+
+
+COUNTING = "{% if messages|selectattr('role', 'equalto', 'assistant')|list|length > MOST %}REFUSAL{% endif %}"
+FAILING = {
+    "refuses a second turn": (COUNTING.replace("MOST", "0").replace("REFUSAL", "{{ raise_exception('one turn') }}"), 2),
+    "refuses the fourth": (COUNTING.replace("MOST", "2").replace("REFUSAL", "{{ raise_exception('no more') }}"), 4),
+    "wants thoughts": (
+        "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ m.thoughts.strip() }}{% endif %}{% endfor %}",
+        2,
+    ),
+    "adds a number to a text": (COUNTING.replace("MOST", "0").replace("REFUSAL", "{{ 'a' + 1 }}"), 2),
+}
+
+
+@pytest.mark.parametrize("why", FAILING)
+@pytest.mark.parametrize("base", [tiny_models.CHAT_TEMPLATE, tiny_models.NO_SYSTEM_TEMPLATE])
+def test_template_that_fails_at_a_later_turn_is_an_error_that_names_it(why, base):
+    template, turn = FAILING[why]
+    with pytest.raises(ConfigError, match=rf"chat template fails in a conversation, at the user's message {turn} "):
+        TemplateFormat(Templated(template + base))
+
+
+def test_template_that_shows_the_last_message_alone_is_warned_of(caplog):
+    TemplateFormat(Templated("{{ messages[0]['content'] }} {{ messages[-1]['content'] }}"))
+    assert "leaves earlier messages of a conversation out" in caplog.text
+
+
+def test_template_that_shows_all_is_not_warned_of(caplog):
+    TemplateFormat(Templated(tiny_models.CHAT_TEMPLATE))
+    assert not caplog.text

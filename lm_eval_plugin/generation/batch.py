@@ -161,6 +161,7 @@ class _Batch:
             starts=starts,
             max_tokens=decoding.max_tokens,
             enough=len(self.rows) if self._cache is None else enough,
+            forcing=decoding.forcing,
         )
         with without_own_stop_strings(decoding.lm):
             self._ids = decoding.lm._model_generate(  # noqa: SLF001

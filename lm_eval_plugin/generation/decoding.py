@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
-from transformers import PreTrainedTokenizerBase, StoppingCriteria
+from transformers import LogitsProcessor, PreTrainedTokenizerBase, StoppingCriteria
 
 from lm_eval_plugin.generation.stop_strings import own_stop_strings, stop_string_criterion
 from lm_eval_plugin.reasoning import mark_texts
@@ -26,6 +26,7 @@ class Decoding:
         max_tokens: Longest text, in tokens.
         options: What else goes to `generate`.
         stop_strings: Tells which rows have come to one of the strings.
+        forcing: Chooses the tokens in place of all else; None where the model and its sampler do.
     """
 
     lm: HFLM
@@ -34,6 +35,7 @@ class Decoding:
     max_tokens: int
     options: Mapping[str, Any]
     stop_strings: StoppingCriteria
+    forcing: LogitsProcessor | None = None
 
     @classmethod
     def read(cls, gen_kwargs: Mapping[str, Any], lm: HFLM, name: str) -> Decoding:

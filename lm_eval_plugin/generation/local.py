@@ -4,6 +4,7 @@ The host's `generate_until` computes a batch until its last row has ended, and e
 
 - each row ends at its own stop string or end token, and rows that wait take its place;
 - what a dialogue's earlier turns left in the key-value cache is used again, as far as its budget goes;
+- both only for a model of which they were shown to change nothing; see `neutrality`;
 - what is sampled for a row depends on the row's own seed alone;
 - a batch that does not fit into memory lets go of what is kept, and is halved if that is not enough.
 
@@ -26,6 +27,7 @@ from lm_eval_plugin.generation import Generated, Prompted
 from lm_eval_plugin.generation.batch import Row, decode
 from lm_eval_plugin.generation.decoding import Decoding
 from lm_eval_plugin.generation.kept_keys import KeptKeys
+from lm_eval_plugin.generation.neutrality import verdict_of
 from lm_eval_plugin.generation.roomy_cache import roomy_up_to
 from lm_eval_plugin.generation.shared_time import with_shares
 
@@ -89,7 +91,10 @@ class LocalGeneration:
         self._lm = lm
         self._name = name
         self._kept = kept
-        self._roomy_up_to = roomy_up_to(lm.model)
+        longest = roomy_up_to(lm.model)
+        self._verdict = verdict_of(lm, name, longest)
+        # Without it nothing is kept, and rows stay together to their end.
+        self._roomy_up_to = 0 if self._verdict.keys else longest
 
     def encode(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Prompts in the model's tokens, exactly as they are generated from.
@@ -130,7 +135,7 @@ class LocalGeneration:
         rows = [self._row(prompt) for prompt in prompts]
         # Rows of like length share a batch; the longest go first, so that what does not fit into memory shows at once.
         waiting = sorted(rows, key=lambda row: len(row.ids) - row.seen, reverse=True)
-        size = max(1, self._lm.batch_size)
+        size = 1 if self._verdict.batches else max(1, self._lm.batch_size)
         if not (self._fits(waiting, size, decoding) or self._fits_without_kept(waiting, size, decoding)):
             self._in_smaller_batches(waiting, size, decoding)
         return [each for each in with_shares([row.written for row in rows]) if each is not None]

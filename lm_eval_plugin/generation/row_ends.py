@@ -10,6 +10,7 @@ import torch
 from transformers import (
     GenerationConfig,
     GenerationMixin,
+    LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
     StoppingCriteria,
@@ -39,6 +40,7 @@ class DecodingToRowEnds:
         starts: Of shape [rows], how wide each was before the first token of its text; what ends a text is within it.
         max_tokens: Longest text, in tokens.
         enough: After how many ends to stop; 0 for after one token.
+        forcing: Chooses the tokens in place of all else; see `Decoding`.
 
     Attributes:
         widths: Of shape [rows], how wide each row was when it ended; the greatest number there is for one that goes on.
@@ -53,7 +55,9 @@ class DecodingToRowEnds:
         starts: torch.Tensor,
         max_tokens: int,
         enough: int,
+        forcing: LogitsProcessor | None = None,
     ) -> None:
+        self._forcing = forcing
         self._stop_strings = stop_strings
         self._sampler = sampler
         self._starts = starts
@@ -72,7 +76,10 @@ class DecodingToRowEnds:
     ) -> torch.Tensor:
         """Decode as `generate` would, with its own processors and criteria before those of the rows."""
         finite = FiniteLogits(len(input_ids), input_ids.device)
-        logits_processor.append(finite)
+        if self._forcing is None:
+            logits_processor.append(finite)
+        else:
+            logits_processor[:] = [self._forcing]
         if self._sampler is not None:
             # It comes last and leaves one token, which is then the likeliest.
             logits_processor.append(self._sampler)
