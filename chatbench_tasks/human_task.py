@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
@@ -14,10 +13,11 @@ from chatbench_tasks.task import DialogueTask
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.people.human_accuracy import FIGURES, HumanAccuracy, People, complete, human_accuracies
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.release import Release, ReleaseQuestion, load_release
 from lm_eval_plugin.training.splits import split_questions
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class HumanTask(DialogueTask):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -17,12 +16,13 @@ from lm_eval_plugin import registration
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.strict import Strict
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.examples import Example, examples
 from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments
 from lm_eval_plugin.training.release import STUDY, Release, load_release
 from lm_eval_plugin.training.splits import HELD_OUT_PERCENT, split_questions
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 class ExamplesConfig(Strict):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import random
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -26,6 +25,7 @@ from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
 from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
 from lm_eval_plugin.conversations import check_simulator, free_text
+from lm_eval_plugin.early_checks import check_metadata_keys
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
@@ -33,9 +33,10 @@ from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import StopReason, Transcript
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _PRIMARY = ("acc", "exact_match")
 _OWN_STATIC = ("acc_static_letter", "valid_static_letter", "acc_static_free_text", "valid_static_free_text")
@@ -62,10 +63,13 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any]) -> None:
         registration.attach_dialogues()
         self._where = f"task {config.get('task')}"
+        check_metadata_keys(config.get("metadata") or {}, ours=True)
         override = (config.get("metadata") or {}).get("dialogue", {})
         if not isinstance(override, Mapping):
             raise ConfigError(f"--metadata: dialogue is {override!r}; it must be a mapping, such as {{'max_turns': 6}}")
-        self.dialogue = read_dialogue_block(merge_blocks(config.get("dialogue") or {}, override), self._where)
+        block = config.get("dialogue") or {}
+        whole = merge_blocks(block, override) if isinstance(block, Mapping) else block
+        self.dialogue = read_dialogue_block(whole, self._where)
         self._prompting: dict[str, Any] = {}
         try:
             super().__init__(config=host_config(config, self.dialogue, self._where))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,9 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from lm_eval_plugin.errors import ModelError, SimulatorError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _WEIGHTS = "adapter_model.safetensors"
 

@@ -7,14 +7,15 @@ then asks `host_spec` for it. `CHATBENCH_AUTOLOAD=0` switches that off.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-logger = logging.getLogger(__name__)
+from lm_eval_plugin.terminal import logger_of
+
+logger = logger_of(__name__)
 
 
 def host_spec(name: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:

@@ -19,9 +19,10 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, plain_transcript
 from lm_eval_plugin.reasoning import Marks
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import Message, Role
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _SYSTEM, _USER, _ASSISTANT, _THOUGHT = "probesystem", "probeuser", "probeassistant", "probethought"
 _LONGEST_MARKS = 120
@@ -183,6 +184,13 @@ def chat_format_of(lm: LM, *, chat_template: bool | None) -> ChatFormat:
     if is_chat_api(type(lm)) or (has_chat_template(lm) if chat_template is None else chat_template):
         return TemplateFormat(lm)
     return PlainFormat(lm)
+
+
+def prompting(lm: LM, *, chat_template: bool) -> str:
+    """In words how a model under test is given a conversation, as a run's results say it."""
+    if chat_template or is_chat_api(type(lm)):
+        return "chat template"
+    return "plain transcript, though the model has a chat template" if has_chat_template(lm) else "plain transcript"
 
 
 def is_chat_api(backend: type[LM]) -> bool:

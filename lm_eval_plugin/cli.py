@@ -12,6 +12,7 @@ from types import ModuleType
 
 from lm_eval_plugin.commands.shared import INTERRUPTED
 from lm_eval_plugin.errors import ChatbenchError
+from lm_eval_plugin.terminal import say
 
 COMMANDS: Mapping[str, str] = {
     "simulate": "hold a conversation about a question and show it turn by turn",
@@ -46,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Otherwise a reader that has left would be noticed while Python ends.
         sys.stdout.flush()
     except ChatbenchError as error:
-        print(f"chatbench: {error}", file=sys.stderr)
+        say(f"chatbench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("chatbench: interrupted", file=sys.stderr)
+        say("chatbench: interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return _unread()

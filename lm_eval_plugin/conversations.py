@@ -6,7 +6,6 @@ its own, which every process loads once.
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -30,9 +29,10 @@ from lm_eval_plugin.simulated_user import judge_model, label_of, make_simulator,
 from lm_eval_plugin.simulator_config import read_simulator
 from lm_eval_plugin.simulators.dialogue import dialogue
 from lm_eval_plugin.simulators.personas import people_of
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import Role, StopReason, Transcript
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import Event, Role, StopReason, Transcript
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def warn(transcripts: Sequence[Transcript]) -> None:

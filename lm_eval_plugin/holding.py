@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from weakref import WeakSet
 
 import torch
 from lm_eval.api.model import LM
@@ -22,9 +22,10 @@ from lm_eval_plugin.person import Person
 from lm_eval_plugin.request import DialogueRequest
 from lm_eval_plugin.simulated_user import make_simulator, user_model
 from lm_eval_plugin.simulators.dialogue import Simulator, dialogue
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _WAVES = 4
 """Dialogues that are held at once for each prompt that a model takes at once, so that prompts of like length share a batch."""
@@ -150,6 +151,9 @@ def assistant_model(lm: LM, request: DialogueRequest) -> HostModel:
     )
 
 
+_WARNED: WeakSet[LM] = WeakSet()
+
+
 def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
     if chat_template:
         return TemplateFormat(lm)
@@ -157,8 +161,12 @@ def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
         raise ConfigError(
             "the model under test is a chat API, which takes chat messages only; add --apply_chat_template"
         )
-    if has_chat_template(lm):
-        logger.warning("The model has a chat template that is not used; add --apply_chat_template to talk through it.")
+    if has_chat_template(lm) and lm not in _WARNED:
+        _WARNED.add(lm)
+        logger.warning(
+            "THE MODEL HAS A CHAT TEMPLATE THAT IS NOT USED: it talks as a plain `User:` / `Assistant:` transcript, for which it "
+            "was not trained, so its accuracy here is not that of its chats. Add --apply_chat_template, unless that is meant."
+        )
     return PlainFormat(lm)
 
 

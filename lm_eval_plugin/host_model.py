@@ -6,7 +6,6 @@ the backend, and parts what comes back into what is said and what is not.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,10 +28,11 @@ from lm_eval_plugin.generation.local import LocalGeneration, generates_locally, 
 from lm_eval_plugin.memory import free_memory
 from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.reasoning import opened_reasoning, part_reply
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.text_border import encodable
 from lm_eval_plugin.transcript import Message, StopReason
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _API_STOPS = 4
 

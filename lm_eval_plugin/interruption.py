@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-logger = logging.getLogger(__name__)
+from lm_eval_plugin.terminal import logger_of
+
+logger = logger_of(__name__)
 
 _TERMINATED = 128 + signal.SIGTERM
 """Exit status by which a shell shows that a process was ended by SIGTERM."""

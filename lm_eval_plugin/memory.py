@@ -7,7 +7,6 @@ GPU is for.
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_plugin.errors import ModelError
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 GIB = 1024**3
 

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.terminal import printable, say
 from lm_eval_plugin.transcript import Role, StopReason
 
 _CONTINUED = "\\"
 
 
 def _print_message(text: str, speaker: Role | None) -> None:
-    print(f"{speaker.value}: {text}" if speaker else text)  # noqa: T201  # this is what a terminal is for
+    say(f"{speaker.value}: {text}" if speaker else text)
 
 
 class Person:
@@ -59,21 +60,3 @@ class Person:
             except EOFError:
                 break
         return "\n".join(lines).strip()
-
-
-def printable(text: str) -> str:
-    """The text with every control character but line ends and tabs shown as a symbol, so that none acts on a terminal."""
-    return "".join(_symbol(character) for character in text)
-
-
-def _symbol(character: str) -> str:
-    code = ord(character)
-    if character in "\n\t":
-        return character
-    if code < 0x20:
-        return chr(0x2400 + code)
-    # 0x7F to 0x9F are controls too; the bidirectional marks could reorder what is on the screen.
-    return "\N{REPLACEMENT CHARACTER}" if 0x7F <= code <= 0x9F or code in _REORDERING else character
-
-
-_REORDERING = {0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}

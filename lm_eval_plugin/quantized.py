@@ -45,8 +45,9 @@ from lm_eval_plugin.memory import (
     released_bytes,
 )
 from lm_eval_plugin.revisions import revision_of
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _NO_BITSANDBYTES = "use another machine or set the simulator's quantization: none"
 

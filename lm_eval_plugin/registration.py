@@ -1,7 +1,10 @@
 """Everything that this package attaches to the host, in one place.
 
-- `TaskManager()` also indexes `chatbench_tasks/`, and checks the `dialogue` block of `--metadata` before a model loads.
-- The files of `--use_cache` are looked at before a model loads; what sqlite says of them becomes an error that names them.
+- `TaskManager()` also indexes `chatbench_tasks/`, and checks `--metadata` before a model loads.
+- Whatever overrides a task's `dialogue:` block does so key by key.
+- Whether the simulator can be had, the results be written and the files of `--use_cache` be used is looked at before a model
+  loads; what sqlite says of them becomes an error that names them.
+- An error of this package is shown without a traceback on the command line.
 - The model alias `chatbench-demo`.
 - Models know the number that the launcher gave their process.
 - The request types `converse_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
@@ -21,6 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from lm_eval_plugin.command_errors import show_errors_plainly
+from lm_eval_plugin.dialogue_overrides import merge_dialogue_blocks
 from lm_eval_plugin.errors import ConfigError
 
 MODEL_ALIASES = {"chatbench-demo": "lm_eval_plugin.demo.model:DemoAssistant"}
@@ -36,12 +41,19 @@ def tasks_folder() -> Path:
 
 
 def register(manager: ModuleType) -> None:
-    """Add tasks and models to a host whose module `lm_eval.tasks.manager` has just been loaded."""
+    """Add tasks and models to a host whose module `lm_eval.tasks.manager` has just been loaded.
+
+    It is attached once, however often the start-up line is run or the module loaded again.
+    """
+    if getattr(manager.TaskIndex, "knows_chatbench", False):
+        return
     add_tasks(manager, tasks_folder())
+    merge_dialogue_blocks(manager)
     check_metadata_early(manager)
     register_models()
-    check_caches_early()
+    check_runs_early()
     number_processes()
+    show_errors_plainly()
 
 
 def add_tasks(manager: ModuleType, folder: Path) -> None:
@@ -54,6 +66,8 @@ def add_tasks(manager: ModuleType, folder: Path) -> None:
 
     class TaskIndex(manager.TaskIndex):  # type: ignore[name-defined,misc]
         """The host's index of task files, with one more folder behind the host's own."""
+
+        knows_chatbench = True
 
         @staticmethod
         def build(paths: Iterable[Path], **options: Any) -> Any:
@@ -68,17 +82,20 @@ def add_tasks(manager: ModuleType, folder: Path) -> None:
 
 
 def check_metadata_early(manager: ModuleType) -> None:
-    """Have `TaskManager` check `metadata["dialogue"]`, which the host builds before it loads any model."""
+    """Have `TaskManager` check `metadata`, which the host builds before it loads any model."""
     build = manager.TaskManager.__init__
     signature = inspect.signature(build)
 
     @functools.wraps(build)
     def checked(*args: Any, **kwargs: Any) -> None:
         metadata = signature.bind(*args, **kwargs).arguments.get("metadata")
-        if metadata and "dialogue" in metadata:
+        if metadata:
             from lm_eval_plugin.configuration import check_override
+            from lm_eval_plugin.early_checks import check_metadata_keys
 
-            check_override(metadata["dialogue"])
+            check_metadata_keys(metadata, ours=False)
+            if "dialogue" in metadata:
+                check_override(metadata["dialogue"])
         build(*args, **kwargs)
 
     manager.TaskManager.__init__ = checked
@@ -94,20 +111,26 @@ def register_models() -> None:
             model_registry.register(alias, target=target)
 
 
-def check_caches_early() -> None:
-    """Have the host look at the files of `--use_cache` first: on its command line before it loads any model."""
+def check_runs_early() -> None:
+    """Have the host check what a command asks for, the files of `--use_cache` among it, before it loads any model."""
     from lm_eval.api.model import CachingLM
     from lm_eval.config.evaluate_config import EvaluatorConfig
 
     from lm_eval_plugin.caching.cache_files import check_cache, check_caches, explained
 
     process_tasks, build = EvaluatorConfig.process_tasks, CachingLM.__init__
+    if hasattr(process_tasks, "__wrapped__"):
+        return
 
     @functools.wraps(process_tasks)
     def check_and_process(config: Any, *args: Any, **kwargs: Any) -> Any:
         if config.use_cache is not None:
             check_caches(config.use_cache)
-        return process_tasks(config, *args, **kwargs)
+        manager = process_tasks(config, *args, **kwargs)
+        from lm_eval_plugin.early_checks import check_run
+
+        check_run(manager, config)
+        return manager
 
     @functools.wraps(build)
     def check_and_build(caching: Any, lm: Any, cache_db: str) -> None:
@@ -154,6 +177,7 @@ def _summarizing(evaluate: Any) -> Any:
 
     @functools.wraps(evaluate)
     def summarizing(*args: Any, **kwargs: Any) -> Any:
+        from lm_eval_plugin.chat_format import prompting
         from lm_eval_plugin.run_results import add_summary, quiet_about_absent_scores
 
         bound = signature.bind(*args, **kwargs)
@@ -167,6 +191,11 @@ def _summarizing(evaluate: Any) -> Any:
             results = evaluate(*bound.args, **bound.kwargs)
         if results is not None and tasks:
             add_summary(results, tasks)
+            results["chatbench"]["settings"] = {
+                "prompting": prompting(
+                    bound.arguments["lm"], chat_template=bool(bound.arguments["apply_chat_template"])
+                )
+            }
             if not logged:
                 del results["samples"]
         return results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from lm_eval_plugin.person import printable
+from lm_eval_plugin.terminal import printable
 
 # Signs that mean something wherever they stand, and others where they do; between letters an underscore is one.
 _STRUCTURE = re.compile(
@@ -18,7 +18,7 @@ _REFERENCE = re.compile(r"@|&#35;")
 
 def visible(text: str) -> str:
     """A text on one line, in which nothing acts on a terminal and everything can be encoded."""
-    return " ".join(printable(text.encode(errors="backslashreplace").decode()).split())
+    return " ".join(printable(text).split())
 
 
 def shortened(text: str, longest: int) -> str:

@@ -1,6 +1,6 @@
 """What a run amounts to, and how sure one can be of it: what stands under `chatbench` in the host's results JSON.
 
-    {"chatbench": {"version": 1,
+    {"chatbench": {"version": 1, "settings": {"prompting": "chat template"},
                    "tasks": {"chatbench_demo": {
                        "questions": 48, "dialogues": 48, "unscored": 0,
                        "metrics": {"acc": {"value": 0.667, "standard_error": 0.069, "low": 0.525, "high": 0.782, ...}, ...},

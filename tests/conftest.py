@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def pytest_configure(config):
     os.environ["HF_DATASETS_CACHE"] = config.datasets_cache.name
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    # Under nohup, and in some runners, SIGINT is ignored, and every child would ignore it too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

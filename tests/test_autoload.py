@@ -14,6 +14,9 @@ LINE = Path(__file__).parents[1] / "lm_eval_plugin" / "autoload.pth"
 STAND_IN = """
 from pathlib import Path
 
+from lm_eval.tasks._factory import TaskFactory
+from lm_eval.tasks._yaml_loader import load_yaml
+
 
 class TaskIndex:
     @staticmethod
@@ -27,6 +30,17 @@ class TaskManager:
         {discovery}
         paths += [Path(include_path)] if include_path else []
         self.folders = TaskIndex().build(paths)
+
+    def load(self, task_list): ...
+"""
+LOADER_STAND_IN = """
+def load_yaml(path, *, resolve_func=True, recursive=True): ...
+"""
+FACTORY_STAND_IN = """
+from lm_eval.tasks._yaml_loader import load_yaml
+
+
+class TaskFactory: ...
 """
 MODEL_STAND_IN = """
 class LM:
@@ -71,6 +85,9 @@ def stand_in(tmp_path):
         (tmp_path / "lm_eval" / "__init__.py").write_text("")
         (tasks / "__init__.py").write_text("")
         (tasks / "manager.py").write_text(manager or STAND_IN.replace("{discovery}", discovery))
+        (tasks / "_yaml_loader.py").write_text(LOADER_STAND_IN)
+        (tasks / "_factory.py").write_text(FACTORY_STAND_IN)
+        (tasks / "_index.py").write_text("")
         for package in ("models", "api", "config"):
             (tmp_path / "lm_eval" / package).mkdir()
             (tmp_path / "lm_eval" / package / "__init__.py").write_text("")
@@ -154,3 +171,26 @@ def test_the_pth_file_is_one_line_that_python_runs():
     text = LINE.read_text()
     assert text.startswith("import ")
     assert text.count("\n") == 1
+
+
+TWICE = f"import sys\nfor _ in range(2):\n    {LINE.read_text()}"
+
+
+def test_a_line_that_is_run_twice_attaches_once(stand_in):
+    watchers = "print(sum(type(each).__name__ == 'ChatbenchWatcher' for each in sys.meta_path))"
+    done = python(f"{TWICE}\n{watchers}\n{FOLDERS.format('')}\n{watchers}", stand_in())
+    before, *folders, after = done.stdout.split()
+    assert (before, after) == ("1", "0")
+    assert [Path(folder).name for folder in folders] == ["tasks", "chatbench_tasks"]
+
+
+def test_what_is_registered_twice_is_wrapped_once(stand_in):
+    code = (
+        "from lm_eval.tasks import manager, _yaml_loader; from lm_eval.config.evaluate_config import EvaluatorConfig\n"
+        "from lm_eval.api.model import LM, CachingLM; from lm_eval_plugin import registration; import sys\n"
+        "def wrapped(): return [manager.TaskIndex, manager.TaskManager.__init__, manager.TaskManager.load, manager.TaskFactory,\n"
+        "    _yaml_loader.load_yaml, EvaluatorConfig.process_tasks, CachingLM.__init__, sys.excepthook,\n"
+        "    LM.create_from_arg_obj.__func__, LM.create_from_arg_string.__func__]\n"
+        "before = wrapped(); registration.register(manager); registration.register(manager); print(before == wrapped())"
+    )
+    assert python(code, stand_in()).stdout == "True\n"

@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lm_eval_plugin.terminal import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -81,7 +83,7 @@ def _hold(chosen: argparse.Namespace, dialogue: Mapping[str, Any], name: str) ->
     from lm_eval_plugin.records import read_records
     from lm_eval_plugin.registration import tasks_folder
 
-    print(f"chatbench: {name}", file=sys.stderr)
+    say(f"chatbench: {name}", file=sys.stderr)
     folders = [str(tasks_folder()), *([chosen.include_path] if chosen.include_path else [])]
     manager = TaskManager(include_path=folders, include_defaults=False, metadata={"dialogue": dict(dialogue)})
     if chosen.tasks not in manager.all_subtasks:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from lm_eval_plugin.terminal import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -23,5 +25,5 @@ def run(chosen: argparse.Namespace) -> int:
     check_format(chosen.output)
     failures: list[str] = []
     written = export_runs(readable_runs(chosen.runs, failures), chosen.output)
-    print(f"chatbench: {written} dialogues in {chosen.output}", file=sys.stderr)
+    say(f"chatbench: {written} dialogues in {chosen.output}", file=sys.stderr)
     return 1 if failures else 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.commands.shared import readable_runs, write_text
 from lm_eval_plugin.shown_text import in_markdown, markdown_table, shortened, visible
+from lm_eval_plugin.terminal import say
 
 if TYPE_CHECKING:
     from lm_eval_plugin.leaderboard import Ranking, Standing
@@ -46,14 +47,14 @@ def run(chosen: argparse.Namespace) -> int:
     text = _WRITERS[chosen.format](rankings, shown, chosen)
     if chosen.format == "csv":
         for warning in (warning for each in rankings for warning in each.warnings):
-            print(f"chatbench: not comparable: {visible(warning)}", file=sys.stderr)
+            say(f"chatbench: not comparable: {visible(warning)}", file=sys.stderr)
     if chosen.output is None:
         sys.stdout.write(text)
     else:
         write_text(chosen.output, text)
     apart = any(each.apart for each in rankings)
     if apart:
-        print("chatbench: runs without a common question are ranked apart", file=sys.stderr)
+        say("chatbench: runs without a common question are ranked apart", file=sys.stderr)
     return 1 if failures or apart else 0
 
 

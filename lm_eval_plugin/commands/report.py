@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from lm_eval_plugin.terminal import say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -26,5 +28,5 @@ def run(chosen: argparse.Namespace) -> int:
     failures: list[str] = []
     text = report(readable_runs(chosen.runs, failures), failures)
     write_text(chosen.output, text)
-    print(f"chatbench: {chosen.output} ({len(text) / 1e6:.1f} MB)", file=sys.stderr)
+    say(f"chatbench: {chosen.output} ({len(text) / 1e6:.1f} MB)", file=sys.stderr)
     return 1 if failures else 0

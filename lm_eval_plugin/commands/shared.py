@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.shown_text import visible
+from lm_eval_plugin.terminal import say
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -61,7 +62,7 @@ def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
 
     def broken(error: ConfigError) -> None:
         failures.append(str(error))
-        print(f"chatbench: {visible(str(error))}", file=sys.stderr)
+        say(f"chatbench: {visible(str(error))}", file=sys.stderr)
 
     places = {path.resolve(): path for path in reversed(paths)}
     found = False

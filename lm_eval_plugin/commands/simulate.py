@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lm_eval_plugin.commands.question_source import Asked, asked_questions
 from lm_eval_plugin.commands.shared import INTERRUPTED, load_assistant, mapping_of
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.person import printable
 from lm_eval_plugin.question import Question
+from lm_eval_plugin.terminal import printable, say
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Stage:
             )
         except KeyboardInterrupt:
             self._print_left(asked.question, said, {"interrupted": True})
-            print(f"\nchatbench: interrupted after {len(said)} messages", file=sys.stderr)
+            say(f"\nchatbench: interrupted after {len(said)} messages", file=sys.stderr)
             return False
         except ModelError as error:
             self._print_left(asked.question, said, {"error": str(error)})

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_plugin.shown_text import visible
+from lm_eval_plugin.terminal import say
 
 _PATHS = ("command", "data", "output", "data_revision", "study")
 
@@ -74,9 +75,9 @@ def run(chosen: argparse.Namespace) -> int:
     if not PartialState().is_main_process:
         return 0
     for line in _report(results, recipe.loss):
-        print(visible(line))
+        say(visible(line))
     mapping = json.loads((chosen.output / SIMULATOR).read_text(encoding="utf-8"))
-    print(f"Use it: --metadata '{json.dumps({'dialogue': {'simulator': mapping}})}'")
+    say(f"Use it: --metadata '{json.dumps({'dialogue': {'simulator': mapping}})}'")
     return 0
 
 

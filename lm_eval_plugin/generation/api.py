@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -28,8 +27,9 @@ from lm_eval_plugin.generation.circuit import Circuit
 from lm_eval_plugin.generation.server_errors import FAILURES, StatusError, is_refusal, kind_of, may_pass
 from lm_eval_plugin.generation.shared_time import Written, with_shares
 from lm_eval_plugin.model_loading import unreachable, without_addresses
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _PROBE_TIMEOUT_S = 10
 _LONGEST_PAUSE_S = 60

@@ -13,7 +13,6 @@ Tokenization, stop strings and generation arguments are the host's, and so is th
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,8 +29,9 @@ from lm_eval_plugin.generation.kept_keys import KeptKeys
 from lm_eval_plugin.generation.neutrality import verdict_of
 from lm_eval_plugin.generation.roomy_cache import roomy_up_to
 from lm_eval_plugin.generation.shared_time import with_shares
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _SETTINGS = frozenset(
     (

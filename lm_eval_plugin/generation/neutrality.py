@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import uuid
 from functools import partial
 from weakref import WeakKeyDictionary
@@ -18,8 +17,9 @@ from lm_eval_plugin.generation.noise import rounded_otherwise
 from lm_eval_plugin.generation.position_schemes import switching_scheme
 from lm_eval_plugin.generation.prefix_tuning import use_prefix
 from lm_eval_plugin.generation.probe import LONG, SHORT, Noise, Verdict, probe
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _TEXTS = (
     "The user asks which of the four answers is right. What is 7 times 8? The assistant thinks about it and says 56.",

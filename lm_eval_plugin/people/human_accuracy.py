@@ -9,7 +9,6 @@ Source: ChatBench, section on user simulation, whose table holds these two figur
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from collections import defaultdict
@@ -24,10 +23,11 @@ from scipy import stats
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.scoring.intervals import LEVEL
 from lm_eval_plugin.strict import Strict, nearest
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.release import STUDY, AnswerType, HumanConversation, Release, UserAnswer
 from lm_eval_plugin.training.splits import HELD_OUT_PERCENT
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 RESAMPLES = 9_999
 """Resamples of a bootstrap interval; the default of scipy."""

@@ -5,7 +5,6 @@ What `accelerate launch` sets up (several GPUs, DeepSpeed, FSDP) reaches the Tra
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,12 @@ from transformers import DataCollatorForSeq2Seq, EvalPrediction, Trainer, Traini
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.output import CHECKPOINTS, last_checkpoint
 from lm_eval_plugin.training.recipe import Recipe
 from lm_eval_plugin.training.rows import Row
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 _BATCH_OF_EVALUATION = 8
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any, TypeVar
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
+from lm_eval_plugin.terminal import logger_of
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 Record = TypeVar("Record")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import Trainer
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.fit import fit, load_base, make_trainer
 from lm_eval_plugin.training.lesson import Lesson, lesson_of
 from lm_eval_plugin.training.model_card import model_card
@@ -29,7 +29,7 @@ from lm_eval_plugin.training.recipe import Recipe
 from lm_eval_plugin.training.release import Release
 from lm_eval_plugin.training.rows import Row, make_rows
 
-logger = logging.getLogger(__name__)
+logger = logger_of(__name__)
 
 
 def train(release: Release, recipe: Recipe, folder: Path, *, revision: str | None = None) -> dict[str, Any]:
