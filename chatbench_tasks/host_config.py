@@ -40,7 +40,7 @@ def host_config(config: Mapping[str, Any], dialogue: DialogueConfig, where: str)
         own.pop("dataset_kwargs", None)
     folder = Path(str(own.get("dataset_path")))
     if folder.is_dir():
-        own["dataset_kwargs"] = {"cache_dir": _cache_of(folder), **(own.get("dataset_kwargs") or {})}
+        own["dataset_kwargs"] = {"cache_dir": cache_of(folder), **(own.get("dataset_kwargs") or {})}
     return own
 
 
@@ -55,12 +55,15 @@ def _included(own: Mapping[str, Any], include: str, where: str) -> dict[str, Any
     return {**inherited, **own, "metadata": metadata}
 
 
-def _cache_of(folder: Path) -> str:
-    """A cache of its own for every state of a local data set.
+def cache_of(source: str | Path) -> str | None:
+    """A cache of its own for every state of a local data set; None for one of the hub.
 
     The cache of `datasets` 5.2 knows a folder by its last name alone: another folder of that name, or the same one with
     other rows, would get the rows that were loaded first.
     """
+    folder = Path(source)
+    if not folder.is_dir():
+        return None
     state = hashlib.sha256(str(folder.resolve()).encode())
     for file in sorted(folder.rglob("*")):
         status = file.stat()

@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 
 from chatbench_tasks.blocks import read_block
+from chatbench_tasks.examples import SubjectExamples
 from chatbench_tasks.task import DialogueTask
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
@@ -20,10 +21,20 @@ from lm_eval_plugin.training.splits import split_questions
 logger = logger_of(__name__)
 
 
+class StudyPeople(People):
+    """The `human:` block: which people, and where the static prompts of their questions have their examples from.
+
+    Args:
+        examples: cais/mmlu, or a local folder in its layout, of which each subject's `dev` split is used.
+    """
+
+    examples: str = "cais/mmlu"
+
+
 class HumanTask(DialogueTask):
     """A `DialogueTask` whose data set is a ChatBench release, with the accuracy of people beside its own.
 
-    Beside the `dialogue:` block its YAML has a `human:` block, whose keys are those of `people.human_accuracy.People`;
+    Beside the `dialogue:` block its YAML has a `human:` block, whose keys are those of `StudyPeople`;
     `--metadata '{"human": {...}}'` overrides it key by key.
 
     Args:
@@ -34,8 +45,9 @@ class HumanTask(DialogueTask):
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
-        rest, self.people = read_block(config, "human", People)
+        rest, self.people = read_block(config, "human", StudyPeople)
         super().__init__(rest)
+        self.sampler = SubjectExamples(self.people.examples, self._where)
 
     @property
     def settled_metrics(self) -> Collection[str]:
@@ -56,6 +68,13 @@ class HumanTask(DialogueTask):
         self.dataset = {"test": datasets.Dataset.from_list(rows)}
         check_mmlu_layout(self.dataset, ["test"], f"{self._where}: data set {self.DATASET_PATH!r}")
         self._say_who(rows)
+
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The static prompt of a question, with the examples of its subject; the data set itself has none."""
+        # The study names its questions by the configuration of mmlu-redux-2.0 that they are from.
+        configuration, of_redux, _ = doc["question_id"].partition("-redux-")
+        self.sampler.subject = configuration if of_redux else doc["subject"]
+        return super().fewshot_context(doc, *args, **kwargs)
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """The metrics of one question, and its accuracies in pairs with that of people."""
@@ -90,7 +109,7 @@ class HumanTask(DialogueTask):
         return "acc_static" if figure.endswith("_static") else "acc"
 
     def _row(self, question: ReleaseQuestion, reached: HumanAccuracy | None) -> dict[str, Any]:
-        people = self.people.model_dump() | {
+        people = self.people.model_dump(exclude={"examples"}) | {
             "accuracy": None if reached is None else reached.accuracy,
             "answers": 0 if reached is None else reached.answers,
         }

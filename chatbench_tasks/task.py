@@ -20,6 +20,7 @@ from lm_eval.api.metrics import mean
 from lm_eval.api.task import ConfigurableTask
 
 from chatbench_tasks.aggregation import mean_of_known
+from chatbench_tasks.examples import check_examples
 from chatbench_tasks.finite_scores import check_finite
 from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
@@ -176,6 +177,19 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             requests.append(self._dialogue_request(doc, free_text(asked), len(requests), (task, doc_id, 1)))
         requests.append(self._dialogue_request(doc, asked, len(requests), (task, doc_id, self.dialogue.repeats)))
         return requests
+
+    def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The static prompt of a question.
+
+        Raises:
+            ConfigError: It holds the question itself among its examples.
+        """
+        context = super().fewshot_context(doc, *args, **kwargs)
+        text = self.doc_to_text(doc)
+        if isinstance(text, str):
+            question = self.question(doc)
+            check_examples(context, text, question.stem, f"{self._where}, question {question.id}")
+        return context
 
     @staticmethod
     def _dialogue_request(
