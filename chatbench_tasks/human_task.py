@@ -61,7 +61,9 @@ class HumanTask(DialogueTask):
             ConfigError: They cannot be had, or the data has no such people.
         """
         revision = (dataset_kwargs or {}).get("revision")
-        release = load_release(self.DATASET_PATH, revision=revision, study=self.people.study)
+        release = load_release(
+            self.DATASET_PATH, revision=revision, study=self.people.study, filtered=self.people.filtered
+        )
         reached = human_accuracies(release, self.people, self._where)
         asked = _asked(release, self.people)
         rows = [self._row(question, reached.get(question.id)) for question in asked]
@@ -106,7 +108,7 @@ class HumanTask(DialogueTask):
     @staticmethod
     def _foretelling(figure: str) -> str:
         """The accuracy that a figure holds against that of people."""
-        return "acc_static" if figure.endswith("_static") else "acc"
+        return "acc_static" if figure.endswith("_static") else "acc_answered"
 
     def _row(self, question: ReleaseQuestion, reached: HumanAccuracy | None) -> dict[str, Any]:
         people = self.people.model_dump(exclude={"examples"}) | {

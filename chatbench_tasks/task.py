@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import datasets
@@ -32,6 +33,7 @@ from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_le
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.named_options import named_option
+from lm_eval_plugin.protocol import PAPER
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
 from lm_eval_plugin.terminal import logger_of
@@ -40,7 +42,11 @@ from lm_eval_plugin.transcript import StopReason, Transcript
 logger = logger_of(__name__)
 
 _PRIMARY = ("acc", "exact_match")
-_OWN_STATIC = ("acc_static_letter", "valid_static_letter", "acc_static_free_text", "valid_static_free_text")
+_OWN_STATIC = (
+    *(f"{what}_static_{score}" for score in ("letter", "letter_few_shot", "free_text") for what in ("acc", "valid")),
+    "judged_static_free_text",
+)
+_PAPERS_EXAMPLES = 5
 _BAD_ROW = (KeyError, IndexError, TypeError, ValueError, SyntaxError, jinja2.UndefinedError)
 
 
@@ -79,6 +85,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         self._check_kind()
         self._check_rows()
         self._use_gen_kwargs(self.dialogue)
+        if self._without_judge:
+            logger.warning(
+                "%s: free_text is left out, since the paper has its replies read by a judge and there is none.",
+                self._where,
+            )
 
     @property
     def holds_dialogues(self) -> bool:
@@ -88,7 +99,14 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
     @property
     def static_scores(self) -> Sequence[str]:
         """The static scores beside the interactive one, the first of which is `acc_static`."""
-        return [score for score in self.dialogue.static if score != "none"]
+        unread = {"free_text"} if self._without_judge else set()
+        return [score for score in self.dialogue.static if score not in {"none", *unread}]
+
+    @property
+    def _without_judge(self) -> bool:
+        """Whether the protocol asks for free text and there is no judge to read it."""
+        dialogue = self.dialogue
+        return dialogue.protocol == PAPER and "free_text" in dialogue.static and dialogue.judge is None
 
     @property
     def settled_metrics(self) -> Collection[str]:
@@ -163,8 +181,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if "loglikelihood" in self.static_scores:
             made = super().construct_requests(doc, ctx, **kwargs)
             requests += made if isinstance(made, list) else [made]
-        if "letter" in self.static_scores:
-            arguments = (self._letter_context(doc), dict(LETTER_GENERATION))
+        for score in self._letter_scores:
+            arguments = (self._letter_context(doc, score), self._letter_generation())
             requests.append(OwnRequest("letter_until", doc, arguments, len(requests), (task, doc_id, 1)))
         asked = DialogueRequest(
             question=self.question(doc),
@@ -174,8 +192,10 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             seed=torch.initial_seed(),
         )
         if "free_text" in self.static_scores:
-            requests.append(self._dialogue_request(doc, free_text(asked), len(requests), (task, doc_id, 1)))
-        requests.append(self._dialogue_request(doc, asked, len(requests), (task, doc_id, self.dialogue.repeats)))
+            arguments = self._reads_its_replies(free_text(asked)).to_arguments()
+            requests.append(OwnRequest("free_text_until", doc, arguments, len(requests), (task, doc_id, 1)))
+        metadata = (task, doc_id, self.dialogue.repeats)
+        requests.append(OwnRequest("converse_until", doc, asked.to_arguments(), len(requests), metadata))
         return requests
 
     def fewshot_context(self, doc: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -191,11 +211,23 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             check_examples(context, text, question.stem, f"{self._where}, question {question.id}")
         return context
 
-    @staticmethod
-    def _dialogue_request(
-        doc: dict[str, Any], asked: DialogueRequest, place: int, metadata: tuple[Any, ...]
-    ) -> OwnRequest:
-        return OwnRequest("converse_until", doc, asked.to_arguments(), place, metadata)
+    @property
+    def _letter_scores(self) -> list[str]:
+        """The static scores by one generated letter, in the order of their requests."""
+        return [score for score in ("letter", "letter_few_shot") if score in self.static_scores]
+
+    def _letter_generation(self) -> dict[str, Any]:
+        """How a letter is generated: greedily, or under the paper's protocol as the assistant's replies are."""
+        temperature = self.dialogue.assistant.temperature if self.dialogue.protocol == PAPER else 0.0
+        return {**LETTER_GENERATION, "do_sample": temperature > 0, "temperature": temperature}
+
+    def _reads_its_replies(self, request: DialogueRequest) -> DialogueRequest:
+        """The request, with a judge that reads its replies where the paper's protocol has one."""
+        judge = request.dialogue.judge
+        if self.dialogue.protocol != PAPER or judge is None:
+            return request
+        reads = judge.model_copy(update={"reads_free_text": True})
+        return replace(request, dialogue=request.dialogue.model_copy(update={"judge": reads}))
 
     def apply_filters(self) -> None:
         """Filter the responses of the host's requests; of its own, keep a letter as it is and all of the transcripts."""
@@ -279,13 +311,14 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             random.Random(digest).shuffle(order)
         return order
 
-    def _letter_context(self, doc: dict[str, Any]) -> str:
+    def _letter_context(self, doc: dict[str, Any], score: str) -> str:
         """The host's prompt of a document, with the instruction to reply with a letter."""
+        shots = _PAPERS_EXAMPLES if score == "letter_few_shot" else self.config.num_fewshot or 0
         given = self._prompting.get("system_instruction")
         state = self.sampler.rnd.getstate()
         context: str = self.fewshot_context(
             doc,
-            num_fewshot=self.config.num_fewshot or 0,
+            num_fewshot=0 if score == "letter" and self.dialogue.protocol == PAPER else shots,
             system_instruction=f"{given}\n\n{LETTER_INSTRUCTION}" if given else LETTER_INSTRUCTION,
             **{
                 key: self._prompting.get(key)
@@ -302,16 +335,16 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if "free_text" in self.static_scores:
             *results, (transcript,) = results
             metrics |= self._free_text_metrics(doc, Transcript.from_json(transcript))
-        if "letter" in self.static_scores:
+        for score in reversed(self._letter_scores):
             *results, reply = results
-            metrics |= self._letter_metrics(doc, reply)
+            metrics |= self._letter_metrics(doc, reply, score)
         if "loglikelihood" in self.static_scores:
             check_finite(results, f"{self._where}, question {self.question(doc).id}")
             host = super().process_results(doc, results)
             metrics |= {self._static_name(name): value for name, value in host.items()}
         return metrics
 
-    def _letter_metrics(self, doc: dict[str, Any], reply: str | None) -> dict[str, Any]:
+    def _letter_metrics(self, doc: dict[str, Any], reply: str | None, score: str) -> dict[str, Any]:
         """The score of one letter; none without a reply, and wrong if it is none of the question's letters."""
         if reply is None:
             return {}
@@ -319,21 +352,25 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         # The prompt shows the options as the data set has them, whatever their order in the dialogues.
         right = [LETTERS[place] for place in self._gold_places(doc)]
         return {
-            self._static_accuracy("letter"): float(letter in right),
-            "valid_static_letter": float(letter is not None),
+            self._static_accuracy(score): float(letter in right),
+            f"valid_static_{score}": float(letter is not None),
         }
 
     def _free_text_metrics(self, doc: dict[str, Any], asked: Transcript) -> dict[str, Any]:
-        """The score of one free reply; none without a reply, and wrong if it decides for no option."""
+        """The score of one free reply; none without a reply or a verdict on it, and wrong if it decides for no option."""
         if asked.stop_reason is StopReason.MODEL_ERROR:
             return {}
         question, judge = self.question(doc), self.dialogue.judge
-        by_judge = judge is not None and judge.reads_free_text
+        by_judge = judge is not None and (judge.reads_free_text or self.dialogue.protocol == PAPER)
+        read = {"judged_static_free_text": float(asked.stop_reason is not StopReason.INVALID)} if by_judge else {}
+        if by_judge and asked.stop_reason is StopReason.INVALID:
+            return read
         reply = asked.messages[-1].content if len(asked.messages) > 1 else ""
         letter = asked.answer if by_judge else named_option(reply, question)
         return {
             self._static_accuracy("free_text"): float(letter in self.gold_letters(doc)),
             "valid_static_free_text": float(letter is not None),
+            **read,
         }
 
     def _static_name(self, name: str) -> str:
@@ -343,7 +380,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
 
     def _static_accuracy(self, score: str) -> str:
         """The name of the accuracy by one of the static scores: `acc_static` for the first that the task lists."""
-        return "acc_static" if score == self.dialogue.static[0] else f"acc_static_{score}"
+        return "acc_static" if score in self.static_scores[:1] else f"acc_static_{score}"
 
     def _use_gen_kwargs(self, dialogue: DialogueConfig) -> None:
         """Take over how the assistant generates, and note it where the host logs and saves it."""
@@ -390,9 +427,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                     f"{self._where}, row {number}: the question has its options in it already; name the column without them in "
                     "dialogue: stem:"
                 )
-            if "letter" in self.static_scores and not all(
-                choice in self.doc_to_text(doc) for choice in question.choices
-            ):
+            if self._letter_scores and not all(choice in self.doc_to_text(doc) for choice in question.choices):
                 raise ConfigError(
                     f"{self._where}, row {number}: the task's prompt does not show the options, so static: letter cannot ask for "
                     "one; set static to loglikelihood or none"
@@ -407,7 +442,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
 
 
 def _is_dialogue(request: Instance) -> bool:
-    return bool(request.request_type == "converse_until")
+    return request.request_type in ("converse_until", "free_text_until")
 
 
 def _place(target: object, options: Sequence[str]) -> int:

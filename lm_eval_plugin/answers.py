@@ -53,7 +53,8 @@ def final_answer(text: str, question: Question) -> FinalAnswer | None:
     it, the case of `Answer` and a small letter that is marked as one (`b`, `b) 56`) do not matter.
     """
     match = _FINAL.match(text.strip())
-    if match is None:
+    if match is None or not match["answer"].strip(" \t\r\n*_\"'`"):
+        # Whoever writes the head and nothing behind it has not answered.
         return None
     found = _ANSWER.match(match["answer"])
     letter = found["letter"] or found["small"].upper() if found else None

@@ -19,7 +19,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, plain_transcript
 from lm_eval_plugin.reasoning import Marks
-from lm_eval_plugin.terminal import logger_of
+from lm_eval_plugin.terminal import logger_of, warn_once
 from lm_eval_plugin.transcript import Message, Role
 
 logger = logger_of(__name__)
@@ -84,7 +84,8 @@ class TemplateFormat:
                 "the model's chat template cannot lay out a user's message; leave --apply_chat_template out"
             )
         if not self._takes_system:
-            logger.warning("The chat template takes no system message; it is put at the head of the first user turn.")
+            told = "The chat template takes no system message; it is put at the head of the first user turn."
+            warn_once(logger, lm, told)
         self._check_later_turns()
         around = self._probe(_turn(Role.USER, _USER), _turn(Role.ASSISTANT, _ASSISTANT), _turn(Role.USER, _USER))
         self._foreign = special_tokens(lm) | set(_MARKER.findall(around))
@@ -131,8 +132,10 @@ class TemplateFormat:
                 "give the model a template that lays out several turns"
             ) from error
         if shown.count(_USER) < _PROBED_TURNS or shown.count(_ASSISTANT) < _PROBED_TURNS - 1:
-            logger.warning(
-                "The chat template leaves earlier messages of a conversation out, so the model does not see all that was said."
+            warn_once(
+                logger,
+                self._lm,
+                "The chat template leaves earlier messages of a conversation out, so the model does not see all that was said.",
             )
 
     def _conversation(self, turns: int) -> str:

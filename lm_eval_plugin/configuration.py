@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_val
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path
+from lm_eval_plugin.protocol import PAPER, PAPER_POLICIES, check_policy_of_paper, with_protocol
 from lm_eval_plugin.simulator_config import SimulatorConfig, read_simulator
 from lm_eval_plugin.simulators.personas import ANY, PERSONAS
 from lm_eval_plugin.simulators.presets import MODEL_POLICIES
@@ -90,7 +91,7 @@ def _known_people(people: list[str]) -> list[str]:
     return people
 
 
-Static = Literal["loglikelihood", "letter", "free_text", "none"]
+Static = Literal["loglikelihood", "letter", "letter_few_shot", "free_text", "none"]
 
 
 class DialogueConfig(Strict):
@@ -101,11 +102,13 @@ class DialogueConfig(Strict):
         assistant: How the model under test replies; `paper` stands for the settings of the ChatBench paper.
         max_turns: User turns before an answer is forced; the paper's 10.
         repeats: Dialogues held per question; the paper holds 10.
+        protocol: `paper` for the defaults and the reading of answers of the ChatBench paper; see `protocol`.
         persona: Who the user is: names of `simulators.personas`, `any` for all of them, or texts; of several, one is drawn for
             each question from the run's seed. For simulators with a model.
         chain_of_thought: Whether the user thinks before every message, seen by nobody. For simulators with a model.
         static: The static scores that stand beside the interactive one: `loglikelihood` (the host's own), `letter` (one
-            generated letter, for backends without log-likelihoods), `free_text` (one free reply to question and options,
+            generated letter, for backends without log-likelihoods), `letter_few_shot` (the same behind five examples, whatever
+            `--num_fewshot` says), `free_text` (one free reply to question and options,
             read by `named_options` or by the judge), or `none`. The first listed is `acc_static`.
         judge: The model that judges coherence and satisfaction of each dialogue; nobody by default.
         dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
@@ -124,6 +127,7 @@ class DialogueConfig(Strict):
     assistant: Annotated[AssistantConfig, BeforeValidator(_named_assistant)] = AssistantConfig()
     max_turns: int = Field(10, ge=1)
     repeats: int = Field(1, ge=1)
+    protocol: Literal["default", "paper"] = "default"
     persona: Annotated[list[str], AfterValidator(_known_people), BeforeValidator(as_list)] = Field(default_factory=list)
     chain_of_thought: bool = False
     static: Annotated[list[Static], BeforeValidator(as_list)] = Field(["loglikelihood"], min_length=1)
@@ -182,8 +186,15 @@ def read_dialogue_block(block: object, where: str) -> DialogueConfig:
     """
     if not isinstance(block, Mapping):
         raise ConfigError(f"{where}: dialogue is {block!r}; it must be a mapping of keys, such as {{'max_turns': 6}}")
-    simulator = read_simulator(block.get("simulator", DEFAULT_SIMULATOR), where)
-    return validated(DialogueConfig, {**block, "simulator": simulator.model_dump()}, f"{where}: dialogue")
+    default = PAPER_POLICIES[0] if block.get("protocol") == PAPER else DEFAULT_SIMULATOR
+    named = read_simulator(block.get("simulator", default), where)
+    if block.get("protocol") == PAPER:
+        check_policy_of_paper(named, where)
+    whole = with_protocol(block)
+    simulator = read_simulator(whole["simulator"], where) if "simulator" in whole else named
+    # Its label tells what was asked for, not what the protocol brings.
+    settings = {**simulator.model_dump(), "label": named.label}
+    return validated(DialogueConfig, {**whole, "simulator": settings}, f"{where}: dialogue")
 
 
 def check_override(override: object) -> None:

@@ -1,4 +1,4 @@
-"""Holding the dialogues that the host requests: `converse_until`, the host's fifth request type.
+"""Holding the dialogues that the host requests: `converse_until`, and `free_text_until` for a single reply.
 
 It is attached to the host's `LM`, so that every backend can be the assistant; the user is a simulator with a model of
 its own, which every process loads once.
@@ -7,7 +7,7 @@ its own, which every process loads once.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from lm_eval.api.instance import Instance
@@ -15,9 +15,9 @@ from lm_eval.api.model import LM
 
 from lm_eval_plugin.caching.dialogue_store import DialogueStore, dialogue_key
 from lm_eval_plugin.caching.model_identity import model_identity
-from lm_eval_plugin.configuration import DialogueConfig, check_devices_of
+from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig, check_devices_of
 from lm_eval_plugin.dialogue_warnings import warn
-from lm_eval_plugin.engine import Reply
+from lm_eval_plugin.engine import ChatModel, Reply
 from lm_eval_plugin.errors import SimulatorError
 from lm_eval_plugin.holding import Job, hold
 from lm_eval_plugin.host_model import HostModel, serving
@@ -48,6 +48,28 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
     Returns:
         The transcripts as JSON, in the order of the requests.
     """
+    return _transcripts(lm, requests, _judged)
+
+
+def free_text_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
+    """Have a model reply once to questions with their options, and a judge read the replies where it is to.
+
+    Args:
+        lm: The model under test, any backend of the host.
+        requests: Instances whose arguments are those of a request that `free_text` made.
+
+    Returns:
+        The transcripts as JSON, in the order of the requests.
+    """
+    return _transcripts(lm, requests, _read)
+
+
+def _transcripts(
+    lm: LM,
+    requests: Sequence[Instance],
+    finish: Callable[[list[Transcript], Sequence[DialogueRequest]], list[Transcript]],
+) -> list[str]:
+    """The transcripts of the requests, as a judge leaves them."""
     # The host passes the same instance once for every repeat; reading it once is enough.
     once = {id(instance): instance for instance in requests}
     read = {key: DialogueRequest.from_arguments(instance.arguments) for key, instance in once.items()}
@@ -60,7 +82,7 @@ def converse_until(lm: LM, requests: Sequence[Instance]) -> list[str]:
     with DialogueStore.beside(lm) as store:
         for group in groups.values():
             asked = [(read[instance], repeat) for instance, repeat in group]
-            transcripts = _judged(_held(lm, asked, store), [request for request, _ in asked])
+            transcripts = finish(_held(lm, asked, store), [request for request, _ in asked])
             held.update(zip(group, (transcript.to_json() for transcript in transcripts), strict=True))
     return [held[job] for job in jobs]
 
@@ -118,21 +140,34 @@ def _keys(lm: LM, jobs: Sequence[Job]) -> list[str] | None:
 def free_text(request: DialogueRequest) -> DialogueRequest:
     """The request for the static score in free text: the question with its options, and one reply."""
     asks_once = read_simulator({"policy": "scripted", "habits": ["asks_once"]}, "free_text")
-    settings = {"simulator": asks_once, "repeats": 1, "persona": [], "chain_of_thought": False}
+    # Not a user whom somebody chose, whatever that user's habits are: the request type tells the two apart.
+    settings = {"simulator": asks_once, "repeats": 1, "persona": [], "chain_of_thought": False, "protocol": "default"}
     return replace(request, dialogue=request.dialogue.model_copy(update=settings))
 
 
 def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
-    """The transcripts as a judge leaves them, if there is one for them."""
-    config = requests[0].dialogue
-    if config.judge is None:
+    """The transcripts with a judge's verdicts, if there is one."""
+    judge = requests[0].dialogue.judge
+    return transcripts if judge is None else _finished_by(judge, judge_dialogues, transcripts, requests)
+
+
+def _read(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
+    """The transcripts of free-text replies as a judge reads them, if it is to."""
+    judge = requests[0].dialogue.judge
+    if judge is None or not judge.reads_free_text:
         return transcripts
-    static = "asks_once" in config.simulator.habits
-    if static and not config.judge.reads_free_text:
-        return transcripts
-    judge = judge_model(config.judge)
+    return _finished_by(judge, read_letters, transcripts, requests)
+
+
+def _finished_by(
+    config: JudgeConfig,
+    finish: Callable[[ChatModel, Sequence[Transcript], Sequence[Question]], list[Transcript]],
+    transcripts: Sequence[Transcript],
+    requests: Sequence[DialogueRequest],
+) -> list[Transcript]:
+    judge = judge_model(config)
     with serving(judge.lm):
-        return (read_letters if static else judge_dialogues)(judge, transcripts, [each.question for each in requests])
+        return finish(judge, transcripts, [each.question for each in requests])
 
 
 def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> None:

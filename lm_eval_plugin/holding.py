@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from weakref import WeakSet
 
 import torch
 from lm_eval.api.model import LM
@@ -19,10 +18,11 @@ from lm_eval_plugin.engine import ChatModel, Dialogue, Progress, converse, seede
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.host_model import HostModel, serving
 from lm_eval_plugin.person import Person
+from lm_eval_plugin.protocol import PAPER
 from lm_eval_plugin.request import DialogueRequest
 from lm_eval_plugin.simulated_user import make_simulator, user_model
 from lm_eval_plugin.simulators.dialogue import Simulator, dialogue
-from lm_eval_plugin.terminal import logger_of
+from lm_eval_plugin.terminal import logger_of, warn_once
 from lm_eval_plugin.transcript import Message, Role, Transcript
 
 logger = logger_of(__name__)
@@ -64,7 +64,11 @@ def hold(
     simulator = make_simulator(request.dialogue)
     rank = assistant.rank if isinstance(assistant, LM) else 0
     with ExitStack() as stack:
-        user = user or user_model(request.dialogue.simulator, request.dialogue.kv_cache)
+        user = user or user_model(
+            request.dialogue.simulator,
+            request.dialogue.kv_cache,
+            parts_reasoning=request.dialogue.protocol != PAPER,
+        )
         models, at_once = _speakers(assistant, user, request, stack)
         people = any(isinstance(model, Person) for model in models.values())
         if getattr(assistant, "batch_size", None) == 1 and at_once == _WAVES < len(jobs) and not people and rank == 0:
@@ -151,9 +155,6 @@ def assistant_model(lm: LM, request: DialogueRequest) -> HostModel:
     )
 
 
-_WARNED: WeakSet[LM] = WeakSet()
-
-
 def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
     if chat_template:
         return TemplateFormat(lm)
@@ -161,11 +162,12 @@ def _chat_format(lm: LM, *, chat_template: bool) -> ChatFormat:
         raise ConfigError(
             "the model under test is a chat API, which takes chat messages only; add --apply_chat_template"
         )
-    if has_chat_template(lm) and lm not in _WARNED:
-        _WARNED.add(lm)
-        logger.warning(
+    if has_chat_template(lm):
+        warn_once(
+            logger,
+            lm,
             "THE MODEL HAS A CHAT TEMPLATE THAT IS NOT USED: it talks as a plain `User:` / `Assistant:` transcript, for which it "
-            "was not trained, so its accuracy here is not that of its chats. Add --apply_chat_template, unless that is meant."
+            "was not trained, so its accuracy here is not that of its chats. Add --apply_chat_template, unless that is meant.",
         )
     return PlainFormat(lm)
 

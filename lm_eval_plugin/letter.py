@@ -3,11 +3,12 @@
 Source: ChatBench, AI-alone methods (letter-only, zero-shot and few-shot); interactive-eval @ a90f773: at most 10 tokens,
 the first character of the stripped reply must be one of the letters, else the reply is invalid and wrong. Deviations: the
 prompt is that of the host's task with an instruction of this project, generation is greedy where the paper samples at
-0.7, and a word that begins with a letter (`Because`) names none.
+0.7 (and `protocol: paper` does), and a word that begins with a letter (`Because`) names none.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +39,7 @@ def letter_until(lm: LM, requests: Sequence[Instance]) -> list[str | None]:
 
     Args:
         lm: The model under test, any backend of the host.
-        requests: Instances whose arguments are a prompt and `LETTER_GENERATION`.
+        requests: Instances whose arguments are a prompt and how its letter is generated, as `LETTER_GENERATION` is.
 
     Returns:
         What it wrote, in the order of the requests; None where a server gave no reply, which ends nothing else.
@@ -49,9 +50,22 @@ def letter_until(lm: LM, requests: Sequence[Instance]) -> list[str | None]:
     name = "the model under test"
     # Of the backends' own ways only the host's is known to reproduce what it reports for the same prompts.
     generation = ApiGeneration(lm, name) if speaks_http(lm) else HostGeneration(lm, name)
-    prompts = [Prompted(request.args[0], seed=0) for request in requests]
-    replies = generation.generate(prompts, LETTER_GENERATION)
-    return [None if reply is None else encodable(reply.text) for reply in replies]
+    replies: dict[int, str | None] = {}
+    for settings, asked in _by_settings(requests).items():
+        prompts = [Prompted(requests[index].args[0], seed=index) for index in asked]
+        written = generation.generate(prompts, json.loads(settings))
+        replies |= {
+            index: None if reply is None else encodable(reply.text) for index, reply in zip(asked, written, strict=True)
+        }
+    return [replies[index] for index in range(len(requests))]
+
+
+def _by_settings(requests: Sequence[Instance]) -> dict[str, list[int]]:
+    """The indices of the requests that are generated alike, by how they are."""
+    asked: dict[str, list[int]] = {}
+    for index, request in enumerate(requests):
+        asked.setdefault(json.dumps(request.args[1], sort_keys=True), []).append(index)
+    return asked
 
 
 def read_letter(reply: str, question: Question) -> str | None:

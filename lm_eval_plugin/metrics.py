@@ -54,6 +54,19 @@ def accuracy(transcript: Transcript, gold: Collection[str]) -> float:
     return float(transcript.answer is not None and transcript.answer in gold)
 
 
+def answer_given(transcript: Transcript) -> float:
+    """answer_given = 1 if the dialogue ended with an answer, by itself or forced, a letter of the question or not, else 0.
+
+    Source: ChatBench leaves the others out of its accuracy; interactive-eval @ a90f773.
+    """
+    return float(transcript.stop_reason in (StopReason.ANSWERED, StopReason.FORCED, StopReason.INVALID))
+
+
+def acc_answered(transcript: Transcript, gold: Collection[str]) -> float | None:
+    """acc_answered = Acc, of the dialogues that ended with an answer: the accuracy that ChatBench reports."""
+    return accuracy(transcript, gold) if answer_given(transcript) else None
+
+
 def answered(transcript: Transcript) -> float:
     """Answered = 1 if the user accepted one of the letters by itself, before it was forced, else 0."""
     return float(transcript.stop_reason is StopReason.ANSWERED)
@@ -225,6 +238,8 @@ def _share_with(which: Event) -> Measure:
 
 METRICS: Mapping[str, Metric] = {
     "acc": Metric(Kind.SHARE, True, lambda held, record: accuracy(held, record.gold)),
+    "acc_answered": Metric(Kind.SHARE, True, lambda held, record: acc_answered(held, record.gold)),
+    "answer_given": Metric(Kind.SHARE, True, lambda held, _: answer_given(held)),
     "acc_static": Metric(Kind.SHARE, True),
     "acc_gap": Metric(Kind.DIFFERENCE, True),
     "flip_gain": Metric(Kind.SHARE, True),

@@ -7,7 +7,7 @@
 - An error of this package is shown without a traceback on the command line.
 - The model alias `chatbench-demo`.
 - Models know the number that the launcher gave their process.
-- The request types `converse_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
+- The request types `converse_until`, `free_text_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
 - A backend without log-likelihoods is told what to set instead.
 - The results of a run get intervals, paired tests and times under `chatbench`.
 """
@@ -149,15 +149,15 @@ def number_processes() -> None:
 
 
 def attach_dialogues() -> None:
-    """Make `converse_until` and `letter_until` request types of the host; doing it twice does nothing."""
+    """Make `converse_until`, `free_text_until` and `letter_until` request types of the host; doing it twice does nothing."""
     from lm_eval import evaluator
     from lm_eval.api.model import LM
 
-    from lm_eval_plugin.conversations import converse_until
+    from lm_eval_plugin.conversations import converse_until, free_text_until
     from lm_eval_plugin.letter import letter_until
 
     if not hasattr(LM, "converse_until"):
-        LM.converse_until, LM.letter_until = converse_until, letter_until
+        LM.converse_until, LM.free_text_until, LM.letter_until = converse_until, free_text_until, letter_until
         evaluate = _explaining_cache_errors(_explaining_missing_loglikelihoods(evaluator.evaluate))
         evaluator.evaluate = _summarizing(evaluate)
 

@@ -10,6 +10,7 @@ from lm_eval_plugin.errors import JudgeError, ModelError, SimulatorError
 from lm_eval_plugin.host_model import HostModel
 from lm_eval_plugin.model_loading import check_policy, load_model
 from lm_eval_plugin.person import Person
+from lm_eval_plugin.protocol import PAPER, protocol_label
 from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators import chatbench, two_step, userlm
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
@@ -17,6 +18,7 @@ from lm_eval_plugin.simulators.dialogue import Simulator
 from lm_eval_plugin.simulators.human import HumanUser
 from lm_eval_plugin.simulators.iqa_eval import IqaEval
 from lm_eval_plugin.simulators.model_user import ModelUser, Script
+from lm_eval_plugin.simulators.paper_reading import PaperReading, iqa_answer, two_step_answer
 from lm_eval_plugin.simulators.personas import ANY, PERSONAS
 from lm_eval_plugin.simulators.presets import MODEL_POLICIES
 from lm_eval_plugin.simulators.scripted import ScriptedUser
@@ -44,10 +46,11 @@ def make_simulator(config: DialogueConfig) -> Simulator:
             return HumanUser(simulator.label)
     return ModelUser(
         label_of(config),
-        _script(simulator),
+        _read_as(_script(simulator), config),
         chain_of_thought=config.chain_of_thought,
         reasks=simulator.reasks if simulator.temperature > 0 else 0,
         opener=two_step.help_opener if simulator.policy == "two_step_help" else None,
+        sends_nothing=config.protocol == PAPER,
     )
 
 
@@ -57,20 +60,24 @@ def label_of(config: DialogueConfig) -> str:
     A persona stands there by its name, a text of one's own by the first 6 hex digits of its SHA-256.
     """
     people = "|".join(_name_of(person) for person in config.persona)
+    protocol = [protocol_label(config)] if config.protocol == PAPER else []
     switches = ["chain_of_thought"] * config.chain_of_thought + [f"persona={people}"] * bool(people)
-    return "+".join([config.simulator.label, *switches])
+    return "+".join([config.simulator.label, *switches, *protocol])
 
 
 def _name_of(person: str) -> str:
     return person if person in (ANY, *PERSONAS) else hashlib.sha256(person.encode()).hexdigest()[:6]
 
 
-def user_model(config: SimulatorConfig, kept_bytes: int | None = None) -> HostModel | Person | None:
+def user_model(
+    config: SimulatorConfig, kept_bytes: int | None = None, *, parts_reasoning: bool = True
+) -> HostModel | Person | None:
     """Who speaks for the simulated user; its model is loaded at its first use. None for a policy without one.
 
     Args:
         config: The simulator.
         kept_bytes: How much memory may hold what its model computed of earlier turns; None for a part of what is free.
+        parts_reasoning: Whether its thoughts are taken out of its messages; the paper's protocol sends them.
 
     Raises:
         ConfigError: The backend cannot do what the policy asks of it.
@@ -95,6 +102,7 @@ def user_model(config: SimulatorConfig, kept_bytes: int | None = None) -> HostMo
         # The fine-tuned user is given finished texts.
         chat_format=None if config.policy == "chatbench" else chat_format_of(lm, chat_template=config.chat_template),
         kept_bytes=kept_bytes,
+        parts_reasoning=parts_reasoning,
     )
 
 
@@ -116,6 +124,13 @@ def judge_model(config: JudgeConfig) -> HostModel:
         gen_kwargs=config.gen_kwargs,
         chat_format=chat_format_of(lm, chat_template=config.chat_template),
     )
+
+
+def _read_as(script: Script, config: DialogueConfig) -> Script:
+    """The script, read as the protocol reads."""
+    if config.protocol != PAPER:
+        return script
+    return PaperReading(script, iqa_answer if config.simulator.policy == "iqa_eval" else two_step_answer)
 
 
 def _script(config: SimulatorConfig) -> Script:

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from lm_eval.api.model import LM
 
 from lm_eval_plugin.chat_format import has_chat_template, is_chat_api
-from lm_eval_plugin.configuration import DEFAULT_SIMULATOR, DialogueConfig, read_dialogue_block
+from lm_eval_plugin.configuration import DialogueConfig, read_dialogue_block
 from lm_eval_plugin.conversations import check_simulator
 from lm_eval_plugin.dialogue_warnings import warn
 from lm_eval_plugin.engine import ChatModel
@@ -34,14 +34,14 @@ from lm_eval_plugin.transcript import Message, Transcript
 Assistant: TypeAlias = LM | ChatModel | ChatFunction
 """Who is talked to: a backend of the host, a `ChatModel`, or a function from chat messages to a reply."""
 
-_SETTINGS = ("max_turns", "repeats", "assistant", "persona", "chain_of_thought")
+_SETTINGS = ("max_turns", "repeats", "protocol", "assistant", "persona", "chain_of_thought")
 
 
 def simulate(
     question: Question | Mapping[str, Any],
     assistant: Assistant,
     /,
-    simulator: str | Mapping[str, Any] = DEFAULT_SIMULATOR,
+    simulator: str | Mapping[str, Any] | None = None,
     *,
     on_message: Callable[[Message], None] | None = None,
     **settings: Any,
@@ -71,7 +71,7 @@ def simulate_many(
     questions: Iterable[Question | Mapping[str, Any]],
     assistant: Assistant,
     /,
-    simulator: str | Mapping[str, Any] = DEFAULT_SIMULATOR,
+    simulator: str | Mapping[str, Any] | None = None,
     *,
     system: str = DEFAULT_SYSTEM,
     chat_template: bool | None = None,
@@ -165,7 +165,7 @@ def read_question(fields: Mapping[str, Any]) -> Question:
         raise ConfigError(f"question {str(stem)[:60]!r}: {error}") from error
 
 
-def dialogue_config(simulator: str | Mapping[str, Any], settings: Mapping[str, Any]) -> DialogueConfig:
+def dialogue_config(simulator: str | Mapping[str, Any] | None, settings: Mapping[str, Any]) -> DialogueConfig:
     """The configuration of conversations without a task.
 
     Raises:
@@ -173,7 +173,8 @@ def dialogue_config(simulator: str | Mapping[str, Any], settings: Mapping[str, A
     """
     if unknown := [key for key in settings if key not in _SETTINGS]:
         raise ConfigError(f"a simulation has no setting {', '.join(unknown)}; it has {', '.join(_SETTINGS)}")
-    return read_dialogue_block({"simulator": simulator, **settings}, "simulation")
+    named = {} if simulator is None else {"simulator": simulator}
+    return read_dialogue_block({**named, **settings}, "simulation")
 
 
 def _speaker(assistant: Assistant) -> LM | ChatModel:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path
+from lm_eval_plugin.model_arguments import SAYS_THE_SAME
 from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.simulators.presets import GENERATION, MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
 from lm_eval_plugin.simulators.scripted import HABITS, OPENINGS
@@ -177,16 +178,6 @@ def _with_model_args(given: Mapping[str, Any], defaults: Mapping[str, Any], wher
     return {**rest, "model_args": merged}
 
 
-_SAYS_THE_SAME = frozenset(
-    (
-        *("device", "device_map", "parallelize", "max_memory", "gpu_memory_utilization"),
-        *("tensor_parallel_size", "data_parallel_size", "batch_size", "max_batch_size"),
-        *("num_concurrent", "timeout", "max_retries", "verify_certificate", "ca_cert_path"),
-        *("tokenizer_backend", "tokenized_requests", "trust_remote_code"),
-    )
-)
-"""Arguments of a model that do not change what it says."""
-
 _SECRETS = ("api_key", "api_keys", "token", "auth_token", "hf_token", "header", "headers", "extra_headers", "password")
 
 
@@ -201,7 +192,7 @@ def _label(name: str, given: Mapping[str, Any]) -> str:
     model_args = given.get("model_args")
     arguments = model_args if isinstance(model_args, Mapping) else {}
     changes = {key: entry for key, entry in given.items() if key != "model_args"}
-    changes |= {key: entry for key, entry in arguments.items() if key not in _SAYS_THE_SAME and not is_secret(key)}
+    changes |= {key: entry for key, entry in arguments.items() if key not in SAYS_THE_SAME and not is_secret(key)}
     return f"{name}[{','.join(f'{key}={_short(entry)}' for key, entry in changes.items())}]" if changes else name
 
 

@@ -185,8 +185,11 @@ def _against_human(records: Sequence[QuestionRecord]) -> dict[str, Any]:
 
 
 def foretelling(records: Sequence[QuestionRecord]) -> dict[str, list[float | None]]:
-    """The accuracies that may foretell what people reach, question by question; None for a question without a score."""
-    acc = [fmean(scores) if scores else None for scores in scores_of(records, "acc")]
+    """The accuracies that may foretell what people reach, question by question; None for a question without a score.
+
+    Dialogues without an answer are left out of the simulated one, as the paper leaves them out.
+    """
+    acc = [fmean(scores) if scores else None for scores in scores_of(records, "acc_answered")]
     return {"simulated": acc, "static": [record.acc_static for record in records]}
 
 

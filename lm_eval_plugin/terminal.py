@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from typing import TextIO
+from weakref import WeakKeyDictionary
 
 _REORDERING = {0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 _LINE_ENDS = {0x2028, 0x2029}
@@ -42,6 +43,25 @@ def logger_of(module: str) -> logging.Logger:
     if not any(isinstance(each, _Printable) for each in logger.filters):
         logger.addFilter(_Printable())
     return logger
+
+
+_WARNED: WeakKeyDictionary[object, set[str]] = WeakKeyDictionary()
+
+
+def warn_once(logger: logging.Logger, about: object, message: str, *arguments: object) -> None:
+    """Warn of something about an object, such as a model, that may be found out several times in a run.
+
+    Args:
+        logger: Who warns.
+        about: What it is about; it must be possible to refer to it weakly.
+        message: As for `logging`.
+        arguments: Likewise.
+    """
+    said = _WARNED.setdefault(about, set())
+    text = message % arguments if arguments else message
+    if text not in said:
+        said.add(text)
+        logger.warning("%s", text)
 
 
 class _Printable(logging.Filter):

@@ -38,8 +38,6 @@ def test_final_answer_is_a_letter_by_itself(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "Answer:",
-        "Answer: ",
         "Answer: Because",
         "Answer: OPTIONA",
         "Answer: Because B is right",
@@ -130,3 +128,8 @@ def test_an_answer_that_names_another_option_or_is_taken_back_is_none(text):
 )
 def test_what_follows_an_answer_without_touching_it_does_not_matter(text):
     assert final_answer(f"Answer: {text}", PRODUCT) == FinalAnswer("B")
+
+
+@pytest.mark.parametrize("text", ["Answer:", "Answer: ", "**Answer:**", "Answer:\n", 'Answer: ""'])
+def test_a_head_with_nothing_behind_it_is_no_answer(text):
+    assert final_answer(text, PRODUCT) is None

@@ -121,7 +121,7 @@ def test_host_is_stopped_by_a_damaged_file_before_it_loads_a_model(cache):
         check=False,
     )
     assert done.returncode != 0
-    assert f"ConfigError: --use_cache: the file {cache} cannot be used (file is not a database)" in done.stderr
+    assert f"lm_eval: error: --use_cache: the file {cache} cannot be used (file is not a database)" in done.stderr
 
 
 def test_hosts_own_cache_names_its_file_from_python_too(cache):

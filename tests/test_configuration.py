@@ -291,7 +291,7 @@ def test_value_of_a_simulator_is_refused_with_what_is_allowed(key, value, allowe
 
 
 def test_allowed_static_scores_are_named():
-    assert "'loglikelihood', 'letter', 'free_text' or 'none'" in refusal(read, static="letters")
+    assert "'loglikelihood', 'letter', 'letter_few_shot', 'free_text' or 'none'" in refusal(read, static="letters")
 
 
 @pytest.mark.parametrize("static", [["none", "letter"], ["letter", "letter"], ["none", "none"]])

@@ -9,13 +9,14 @@ import lm_eval
 import pytest
 from doubles import PRODUCT, ScriptedModel
 from lm_eval.api.model import LM
+from lm_eval.api.registry import model_registry, register_model
 from lm_eval.tasks import TaskManager
 
 from lm_eval_plugin.configuration import read_dialogue_block
 from lm_eval_plugin.conversations import check_simulator
 from lm_eval_plugin.engine import Failure
 from lm_eval_plugin.errors import ConfigError, JudgeError
-from lm_eval_plugin.judge import judge_dialogues, read_letter_verdict, read_letters, read_verdict
+from lm_eval_plugin.judge import NO_LETTER, judge_dialogues, read_letter_verdict, read_letters, read_verdict
 from lm_eval_plugin.registration import tasks_folder
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
 
@@ -68,10 +69,40 @@ def test_only_one_strict_object_is_a_verdict(text, verdict):
 
 
 @pytest.mark.parametrize(
-    ("letter", "read"), [("B", "B"), ("none", None), ("E", None), ("b", None), ("AB", None), (1, None), ("", None)]
+    ("letter", "read"),
+    [
+        ("B", "B"),
+        ("none", NO_LETTER),
+        ("None", NO_LETTER),
+        ("E", None),
+        ("b", None),
+        ("AB", None),
+        (1, None),
+        ("", None),
+    ],
 )
 def test_a_letter_is_one_of_the_question(letter, read):
     assert read_letter_verdict(json.dumps({"letter": letter, "reason": "It says so."}), PRODUCT) == read
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ('Sure! {"letter": "B"}', "B"),
+        ('```json\n{"letter": "B", "reason": "It says 56."}\n```', "B"),
+        ('{"letter": "none"} I hope this helps.', NO_LETTER),
+        ('{"letter": "A"} or {"letter": "B"}', None),
+        ("B", None),
+        ("", None),
+        (None, None),
+        ("[" * 1_000, None),
+        ("{" * 1_000 + "}" * 1_000, None),
+        ('{"reason": "x"}', None),
+        ("[1]", None),
+    ],
+)
+def test_a_verdict_on_a_letter_is_what_stands_in_its_outermost_braces(text, read):
+    assert read_letter_verdict(text, PRODUCT) == read
 
 
 def test_a_dialogue_is_judged_on_everything_in_one_batch():
@@ -112,9 +143,10 @@ def test_verdicts_survive_json():
 
 
 def test_letters_of_free_text_become_its_answer():
-    replies = iter(['{"letter": "B", "reason": "It says 56."}', "B"])
-    read = read_letters(ScriptedModel(lambda ask: next(replies)), [replace(HELD, answer=None)] * 2, [PRODUCT] * 2)
-    assert [held.answer for held in read] == ["B", None]
+    replies = iter(['{"letter": "B", "reason": "It says 56."}', "B", '{"letter": "none"}'])
+    read = read_letters(ScriptedModel(lambda ask: next(replies)), [replace(HELD, answer=None)] * 3, [PRODUCT] * 3)
+    assert [held.answer for held in read] == ["B", None, None]
+    assert [held.stop_reason for held in read] == [StopReason.ANSWERED, StopReason.INVALID, StopReason.NO_ANSWER]
 
 
 def test_a_judge_needs_a_model():
@@ -169,3 +201,46 @@ def test_free_text_is_read_from_one_reply_and_stands_beside_the_others():
     assert "acc_static_loglikelihood,none" in row
     free = [json.loads(sample["resps"][-2][0]) for sample in samples]
     assert {len(held["messages"]) for held in free} == {2}
+
+
+class Judge(LM):
+    """Reads every reply as C, or writes nothing that can be read."""
+
+    tokenizer = None
+    loglikelihood = loglikelihood_rolling = None
+    said = '{"letter": "C"}'
+
+    def __init__(self, model):
+        super().__init__()
+
+    def generate_until(self, requests, disable_tqdm=False):
+        return [self.said] * len(requests)
+
+
+@pytest.fixture
+def judging(monkeypatch):
+    """A judge's backend of this process, under a name of its own."""
+    name = "test-judge"
+    if name not in model_registry:
+        register_model(name)(Judge)
+    monkeypatch.setattr(Judge, "said", Judge.said)
+    return {"backend": name, "model_args": {"model": "judge"}, "reads_free_text": True}
+
+
+def test_a_judges_letters_score_free_text_and_nothing_else(judging):
+    asks_once = {"policy": "scripted", "habits": ["asks_once"]}
+    block = {"simulator": asks_once, "static": "free_text", "judge": judging}
+    results = evaluate(block)
+    row, samples = results["results"]["chatbench_demo"], results["samples"]["chatbench_demo"]
+    assert row["acc_static,none"] == sum(sample["doc"]["answer"] == 2 for sample in samples) / 4
+    assert row["judged_static_free_text,none"] == 1
+    # A user who leaves without an answer is wrong, whatever a judge reads out of its dialogue, and is judged as others are.
+    assert row["acc,none"] == 0
+    assert "judged,none" in row
+
+
+def test_a_verdict_that_cannot_be_read_is_left_out_and_its_share_is_shown(judging, monkeypatch):
+    monkeypatch.setattr(Judge, "said", "I cannot tell.")
+    row = evaluate({"simulator": "scripted", "static": "free_text", "judge": judging})["results"]["chatbench_demo"]
+    assert row["judged_static_free_text,none"] == 0
+    assert not {"acc_static,none", "valid_static_free_text,none"} & row.keys()

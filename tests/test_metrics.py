@@ -37,6 +37,8 @@ BROKEN = ended(StopReason.MODEL_ERROR, replies=7)
 def test_means_over_two_dialogues():
     assert question_metrics([RIGHT, WRONG], {"B"}, 0.75) == {
         "acc": 0.5,
+        "acc_answered": 0.5,
+        "answer_given": 1.0,
         "acc_static": 0.75,
         "acc_gap": -0.25,
         "answered": 0.5,
@@ -258,3 +260,10 @@ def test_kinds_are_those_that_the_metrics_were_meant_to_have():
     assert named[Kind.COUNT] == {"user_turns", "user_tokens", "assistant_tokens", "user_words_first"}
     assert named[Kind.SCORE] == {"coherence", "satisfaction"}
     assert named[Kind.SECONDS] == set()
+
+
+def test_accuracy_of_the_answered_leaves_out_dialogues_without_an_answer():
+    silent, odd = ended(StopReason.NO_ANSWER), ended(StopReason.INVALID)
+    metrics = question_metrics([RIGHT, WRONG, silent, odd], {"B"}, None)
+    assert (metrics["acc"], metrics["acc_answered"], metrics["answer_given"]) == (0.25, pytest.approx(1 / 3), 0.75)
+    assert "acc_answered" not in question_metrics([silent], {"B"}, None)

@@ -21,7 +21,7 @@ from releases import CHAT, QUESTIONS, conversation, write_release
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.registration import tasks_folder
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import examples
@@ -287,12 +287,19 @@ def test_prompting_of_the_host_has_no_effect_and_that_is_said(data, caplog):
     assert "Be brief." not in task.instances[0].args[0]
 
 
-def test_a_tokenizer_that_writes_a_letter_in_several_tokens_is_refused(shapes, monkeypatch):
+def test_where_letters_are_no_single_tokens_perplexity_is_reported_without_the_answer_named(
+    shapes, monkeypatch, caplog
+):
     lm = backend(shapes["gpt2"])
+    asked = [request("a [USER] ", "Answer: A [END]", "ABCD")]
+    (whole,) = score_reply(lm, asked)
     encode = lm.tok_encode
     monkeypatch.setattr(lm, "tok_encode", lambda text, *a, **k: encode(text.replace(" B", " 7 B"), *a, **k))
-    with pytest.raises(ModelError, match="do not differ in one token alone"):
-        score_reply(lm, [request("a [USER] ", "Answer: A [END]", "ABCD")])
+    (score,) = score_reply(lm, asked * 2)[:1]
+    assert score["reply"] == pytest.approx(whole["reply"])
+    assert ReplyScore(**score).likeliest is None
+    assert ReplyScore(**whole).likeliest is not None
+    assert caplog.text.count("reported without answer_named") == 1
 
 
 def test_a_score_survives_json(shapes):

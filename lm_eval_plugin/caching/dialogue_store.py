@@ -138,6 +138,9 @@ def dialogue_key(request: DialogueRequest, repeat: int, assistant: Mapping[str, 
     dialogue = request.dialogue.model_dump(mode="json", exclude=_NOT_SAID)
     # The model's identity says what they amount to; others of them, such as a number of retries, decide nothing.
     del dialogue["simulator"]["model_args"]
+    if dialogue["protocol"] == "default":
+        # So it was named when there was no other.
+        del dialogue["protocol"]
     decisive = {
         "release": version("chatbench-lm-eval"),
         "transcript": VERSION,

@@ -16,6 +16,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval_plugin.caching.weights import weights_fingerprint
 from lm_eval_plugin.generation.local import generates_locally
 from lm_eval_plugin.lm_tokenizer import tokenizer_of
+from lm_eval_plugin.model_arguments import SAYS_THE_SAME
 from lm_eval_plugin.simulator_config import is_secret, without_credentials
 
 _PROMPTING = (
@@ -23,15 +24,6 @@ _PROMPTING = (
     *("backend", "max_length", "truncation", "truncation_side", "mixed_precision_dtype"),
 )
 """What a backend may have that decides how a prompt becomes tokens, and how much of it the model sees."""
-
-_SAYS_THE_SAME = frozenset(
-    (
-        *("tensor_parallel_size", "tp_size", "data_parallel_size", "dp_size", "pipeline_parallel_size"),
-        *("gpu_memory_utilization", "mem_fraction_static", "max_num_seqs", "max_batch_size", "chunked_prefill_size"),
-        *("device", "distributed_executor_backend", "trust_remote_code", "download_dir", "disable_log_stats"),
-    )
-)
-"""Arguments of an engine that do not change what its model says."""
 
 
 def model_identity(lm: LM) -> dict[str, Any] | None:
@@ -87,7 +79,7 @@ def _of_server(lm: TemplateAPI) -> dict[str, Any]:
 
 
 def _of_engine(lm: LM) -> dict[str, Any]:
-    args = {key: entry for key, entry in lm.model_args.items() if key not in _SAYS_THE_SAME and not is_secret(key)}
+    args = {key: entry for key, entry in lm.model_args.items() if key not in SAYS_THE_SAME and not is_secret(key)}
     adapter = getattr(getattr(lm, "lora_request", None), "lora_path", None)
     return {
         **_prompting(lm),

@@ -50,7 +50,7 @@ def _print(found: dict[str, FirstPrompts]) -> None:
     console = Console(highlight=False)
     table = Table(box=None)
     table.add_column("first messages of", overflow="fold")
-    for heading in ("BLEU", "ROUGE-1", "n", "messages"):
+    for heading in ("corpus BLEU", "BLEU", "ROUGE-1", "n", "messages"):
         table.add_column(heading, justify="right", no_wrap=True)
     for path, each in found.items():
         table.add_row(Text(visible(path)), *_cells(each.simulated), str(each.simulated_messages))
@@ -66,5 +66,5 @@ def _print(found: dict[str, FirstPrompts]) -> None:
 def _cells(similarity: Similarity) -> list[str]:
     from lm_eval_plugin.commands.interval import interval
 
-    estimates = (similarity.bleu, similarity.rouge_1)
+    estimates = (similarity.corpus_bleu, similarity.bleu, similarity.rouge_1)
     return [*(interval(each.value, each.low, each.high) for each in estimates), str(similarity.bleu.questions)]

@@ -65,7 +65,8 @@ def _people(each: AgainstPeople) -> str:
     people = each.people
     chosen = [people.condition or "all conditions", "" if people.split is None else f"held out by split {people.split}"]
     missing = f"; {each.without_people} more without people" if each.without_people else ""
-    return f"people with {people.model}, {', '.join(filter(None, chosen))}{missing}"
+    answered = f"; {each.answer_given:.0%} of the simulated dialogues ended with an answer and count"
+    return f"people with {people.model}, {', '.join(filter(None, chosen))}{missing}{answered}"
 
 
 def _cells(figures: Agreement) -> list[str]:

@@ -105,7 +105,11 @@ class _Stage:
         person = Person(self._read, self._show)
         # Before the assistant, which may take minutes to load.
         check_simulator(config, questions)
-        self._user = person if "user" in self._people else user_model(config.simulator)
+        self._user = (
+            person
+            if "user" in self._people
+            else user_model(config.simulator, parts_reasoning=config.protocol == "default")
+        )
         self._assistant = (
             person
             if "assistant" in self._people

@@ -2,7 +2,7 @@
 
 A verdict is one strict JSON object; whatever else the judge writes is no verdict, which is None and never a default. What a
 judge says changes no accuracy: it is recorded beside the dialogue. Only a letter that it reads out of a free-text static
-reply, where that is asked for, is a score.
+reply, where that is asked for, is a score; a reply of which its verdict cannot be read has none.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from lm_eval_plugin.metrics import JUDGED
 from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
+
+NO_LETTER = "none"
+"""A judge's word for a reply that decides for no option, or for several."""
 
 _FENCE = "```"
 
@@ -45,12 +48,19 @@ def judge_dialogues(
 def read_letters(
     model: ChatModel, transcripts: Sequence[Transcript], questions: Sequence[Question]
 ) -> list[Transcript]:
-    """The transcripts of single free-text replies, with the letter that the judge reads out of each as their answer."""
+    """The transcripts of single free-text replies as the judge reads them.
+
+    One that decides for an option is answered with its letter, one that decides for none ends with `NO_ANSWER`, and one of which
+    the judge's verdict cannot be read with `INVALID`; those that ended by a model error stay as they are.
+    """
     places = [place for place, held in enumerate(transcripts) if held.stop_reason is not StopReason.MODEL_ERROR]
     texts = _replies(model, [_ask("letter", _dialogue_json(transcripts[place], questions[place])) for place in places])
     read = list(transcripts)
     for place, text in zip(places, texts, strict=True):
-        read[place] = replace(read[place], answer=read_letter_verdict(text, questions[place]))
+        letter = read_letter_verdict(text, questions[place])
+        ended = {None: StopReason.INVALID, NO_LETTER: StopReason.NO_ANSWER}.get(letter, StopReason.ANSWERED)
+        answer = letter if ended is StopReason.ANSWERED else None
+        read[place] = replace(read[place], answer=answer, stop_reason=ended)
     return read
 
 
@@ -64,10 +74,22 @@ def read_verdict(text: str | None) -> Verdict | None:
 
 
 def read_letter_verdict(text: str | None, question: Question) -> str | None:
-    """The letter that a judge read out of a reply; None for `none` and for anything that is not one strict verdict."""
-    fields = _json_object(text, {"letter", "reason"})
-    letter = None if fields is None else fields["letter"]
-    return letter if isinstance(letter, str) and len(letter) == 1 and letter in question.letters else None
+    """What a judge read out of a reply: a letter of the question, `NO_LETTER`, or None if the verdict cannot be read.
+
+    Source: interactive-eval @ a90f773, which cuts a verdict to its outermost braces and drops what cannot be read.
+    """
+    if text is None:
+        return None
+    try:
+        fields = read_json(text[text.find("{") : text.rfind("}") + 1], strict=True)
+    except UnreadableJsonError:
+        return None
+    letter = fields.get("letter") if isinstance(fields, dict) else None
+    if not isinstance(letter, str):
+        return None
+    if letter.strip().lower() == NO_LETTER:
+        return NO_LETTER
+    return letter.strip() if letter.strip() in set(question.letters) else None
 
 
 def _json_object(text: str | None, keys: set[str]) -> dict[str, Any] | None:

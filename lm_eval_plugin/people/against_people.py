@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import fsum
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.json_objects import json_lines
+from lm_eval_plugin.metrics import answer_given
 from lm_eval_plugin.people.human_accuracy import Agreement, People, agreement, complete
 from lm_eval_plugin.records import read_records
 from lm_eval_plugin.runs import model_of, sample_files
@@ -28,6 +30,7 @@ class AgainstPeople:
         questions: How many questions were asked.
         without_people: How many of these no such person answered; they are left out of everything below.
         accuracy: What people reached, from 0 to 1.
+        answer_given: The share of dialogues that ended with an answer, which are those that the simulated accuracy is taken over.
         foretold_by: How well the accuracy of the simulated users (`simulated`) and that of the model alone (`static`)
             foretell it; without a static score the latter is missing.
     """
@@ -38,6 +41,7 @@ class AgainstPeople:
     questions: int
     without_people: int
     accuracy: float
+    answer_given: float
     foretold_by: Mapping[str, Agreement]
 
 
@@ -68,9 +72,12 @@ def _compared(file: Path, samples: list[dict[str, Any]]) -> AgainstPeople:
     return AgainstPeople(
         model=model_of(file),
         simulator=records[0].transcripts[0].simulator,
-        people=validated(People, {key: reached[0].get(key) for key in People.known_keys()}, f"{file}: people"),
+        people=validated(
+            People, {key: reached[0][key] for key in People.known_keys() if key in reached[0]}, f"{file}: people"
+        ),
         questions=len(samples),
         without_people=len(people) - len(known),
         accuracy=fsum(known) / len(known),
+        answer_given=fmean(answer_given(each) for record in records for each in record.scored),
         foretold_by={name: agreement(*pairs) for name, pairs in sides.items() if pairs[0]},
     )

@@ -4,8 +4,11 @@ On each question every first message of a simulated user is held against every f
 ROUGE-1; the scores are averaged over the pairs of a question, then over questions. What people score against each other
 stands beside, since nobody can be expected to resemble people more than they do.
 
-Source: ChatBench, section on user simulation, which reports both. Deviation: it does not say how BLEU is smoothed; here it
-is sacrebleu's BLEU of sentences, of as many n-gram orders as the shorter message has (`effective_order`).
+BLEU is given in two forms: `corpus_bleu`, the paper's, is unsmoothed BLEU-4 over all pairs of a question as one corpus; `bleu` is
+taken message by message, of as many n-gram orders as the shorter message has, so that a short message does not score 0.
+
+Source: ChatBench, section on user simulation, which reports BLEU and ROUGE-1; its code takes BLEU by `evaluate`'s `bleu`.
+Deviations: sacrebleu computes it, with `evaluate`'s tokenizer (that of mteval-v13a); beside it stands the sentence-level form.
 """
 
 from __future__ import annotations
@@ -37,10 +40,12 @@ class Similarity:
     Args:
         bleu: The share of their word sequences, of one to four words, that the person's have too.
         rouge_1: The F1 score of their single words.
+        corpus_bleu: As `bleu`, of all pairs of a question together and unsmoothed, as in the paper.
     """
 
     bleu: Estimate
     rouge_1: Estimate
+    corpus_bleu: Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def _opens(messages: Sequence[Message]) -> bool:
 def _similarity(pairs: Sequence[Sequence[_Pair]]) -> Similarity:
     """The similarity over Q questions, each with its pairs."""
     bleu, rouge = BLEU(effective_order=True), RougeScorer(["rouge1"])
+    papers = BLEU(smooth_method="none")
 
     def bleu_of(said: str, person: str) -> float:
         return float(bleu.sentence_score(said, [person]).score) / 100
@@ -128,7 +134,12 @@ def _similarity(pairs: Sequence[Sequence[_Pair]]) -> Similarity:
     def rouge_of(said: str, person: str) -> float:
         return float(rouge.score(person, said)["rouge1"].fmeasure)
 
+    def corpus_bleu_of(question: Sequence[_Pair]) -> float:
+        said, people = zip(*question, strict=True)
+        return float(papers.corpus_score(list(said), [list(people)]).score) / 100
+
     return Similarity(
         mean_estimate([[bleu_of(*pair) for pair in question] for question in pairs], Kind.SHARE),
         mean_estimate([[rouge_of(*pair) for pair in question] for question in pairs], Kind.SHARE),
+        mean_estimate([[corpus_bleu_of(question)] for question in pairs], Kind.SHARE),
     )

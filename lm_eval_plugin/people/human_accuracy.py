@@ -44,6 +44,7 @@ class People(Strict):
         model: The chatbot that they talked with, as the data names it (`gpt-4o`, `llama-3.1-8b`).
         condition: `answer-first` or `direct-to-AI`, as the data names it; None for both.
         study: The folder of the study in the data set.
+        filtered: Whether the answers are those of `user_answers_filtered.csv`, without the people whom the study left out.
         split: The seed of a split of the questions, of which only those held out are asked; None for all questions.
         held_out_percent: How many of 100 questions a split holds out.
     """
@@ -51,6 +52,7 @@ class People(Strict):
     model: str | None = None
     condition: str | None = None
     study: str = STUDY
+    filtered: bool = False
     split: int | None = Field(None, ge=0)
     held_out_percent: int = Field(HELD_OUT_PERCENT, ge=1, le=99)
 

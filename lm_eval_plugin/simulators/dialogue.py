@@ -102,8 +102,8 @@ def dialogue(
         seed: Seeds the choices that the policy itself makes; see `engine.seeded` for what models sample.
         persona: Who the user is.
 
-    Source: ChatBench, section on user simulation; interactive-eval @ a90f773. Deviation: there the tenth user turn is the
-    forced one; here ten messages are replied to before it.
+    Source: ChatBench, section on user simulation; interactive-eval @ a90f773: ten messages of the user are replied to, and the
+    eleventh ask demands the answer. Deviation: a message that is no answer to it stays, and nobody replies.
     """
     situation = Situation(question, random.Random(seed), persona.text)
     history: tuple[Message, ...] = ()

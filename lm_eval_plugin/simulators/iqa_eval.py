@@ -27,7 +27,7 @@ _HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "ASSISTANT:"}
 _PERSON = (
     "Imitate a person who wants to answer the multiple-choice question below with the help of an AI assistant.\n"
     "In each turn ask the assistant one sub-question, no more, and put all the information into it that is needed to answer "
-    "it: the assistant sees nothing but your messages. Do not ask for the answer to the whole question at once.\n"
+    "it, the question and its options included: the assistant sees nothing but your messages.\n"
     'As soon as you can tell the answer, write "So, the answer is: {letters}".\n\n{question}'
 )
 _FIRST = "Nothing has been said yet. Write your first message, as YOU."

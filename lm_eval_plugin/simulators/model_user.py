@@ -81,6 +81,7 @@ class ModelUser:
         chain_of_thought: Whether the model thinks before every message; its thoughts are kept as the message's reasoning.
         reasks: How often a message that no person would send is asked for again, from 0; a greedy model would only repeat it.
         opener: Makes the first message from the question, for a user whose first message is fixed.
+        sends_nothing: Whether an empty message is sent, and does not end the dialogue.
     """
 
     label: str
@@ -88,6 +89,7 @@ class ModelUser:
     chain_of_thought: bool = False
     reasks: int = 0
     opener: Callable[[Question], str] | None = None
+    sends_nothing: bool = False
 
     @property
     def guarded(self) -> bool:
@@ -132,7 +134,7 @@ class ModelUser:
                 break
         if leaks_answer(draft.text, situation.question, history) or (draft.answer is not None and not history):
             events.append(Event.ANSWER_LEAK)
-        message = _message(draft.text, thoughts, drafts) if draft.text else None
+        message = _message(draft.text, thoughts, drafts) if draft.text or self.sends_nothing else None
         return Turn(message, draft.answer, trimmed, tuple(events), forced=aim is Aim.ANSWER)
 
     def _ask(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Ask:

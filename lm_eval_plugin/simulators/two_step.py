@@ -4,10 +4,10 @@ Every ask is one system and one user message; the conversation stands as text in
 headed `YOU:` and `SYSTEM:`. The model writes the user's next message or `Answer: X`.
 
 Source: ChatBench, section on user simulation; interactive-eval @ a90f773. Deviations: the wording is this project's own;
-a person can be described in the system message and private thoughts in the user message (ablations). Two deviations of
-the loop: there the tenth user turn is the forced one, here ten messages are replied to before it (`max_turns: 9` is the
-paper's loop); the assistant's temperature of 0.7 and 1000 tokens belong to the assistant and are set there
-(`assistant: paper`). The user's own temperature is 1.0 and its messages have at most 1000 tokens, as in the paper.
+a person can be described in the system message and private thoughts in the user message (ablations). In the paper's loop as
+here ten messages are replied to and the eleventh ask demands the answer (`max_turns: 10`); its temperatures, its repeats and
+its reading of answers are those of `protocol: paper`. The user's own temperature is 1.0 and its messages have at most 1000
+tokens, as in the paper.
 """
 
 from __future__ import annotations
@@ -47,16 +47,15 @@ class Opening(str, Enum):
     """
 
     FREE = "Write your first message to the AI system."
-    PROBLEM = "Write your first message to the AI system. It must hold the whole problem statement."
+    PROBLEM = "Write your first message to the AI system. It must hold the problem statement in some form."
 
 
-def help_opener(question: Question) -> str:
-    """The fixed first message of `two_step_help`, which asks for help with the first step.
+def help_opener(_: Question) -> str:
+    """The fixed first message of `two_step_help`, which asks for help with the first step and does not quote the problem.
 
-    Source: interactive-eval @ a90f773 has such a fixed opener; whether it quotes the problem is not known. Here it does,
-    without the options, since an assistant that sees no problem could only ask for one.
+    Source: interactive-eval @ a90f773 has such a fixed opener; the wording is this project's own.
     """
-    return f"Can you help me with the first step of this problem?\n\n{question.stem}"
+    return "I have a problem to solve. Can you help me with the first step?"
 
 
 @dataclass(frozen=True, slots=True)

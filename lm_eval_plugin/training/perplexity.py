@@ -24,9 +24,12 @@ from lm_eval.api.model import LM, TemplateLM
 
 from lm_eval_plugin.answers import ANSWER_HEAD
 from lm_eval_plugin.chat_format import is_chat_api
-from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.generation.finite_logits import no_numbers
+from lm_eval_plugin.terminal import logger_of, warn_once
 from lm_eval_plugin.training.likelihoods import Likelihoods, TokenString, likelihoods
+
+logger = logger_of(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ def score_reply(lm: LM, requests: Sequence[Instance]) -> list[dict[str, Any]]:
 
     Raises:
         ConfigError: The backend does not tell tokens or likelihoods.
-        ModelError: Its tokenizer does not tell answers apart by one token, or its likelihoods are no numbers.
+        ModelError: Its likelihoods are no numbers.
     """
     _check_backend(lm)
     strings = [_tokenized(lm, prompt, **asked) for prompt, asked in (instance.args for instance in requests)]
@@ -103,10 +106,13 @@ def _tokenized(lm: TemplateLM, prompt: str, reply: str, letters: str) -> TokenSt
     heads = [tokens[:-1] for tokens in answers.values()]
     place = len(heads[0]) if heads else 0
     if any(head != end[:place] for head in heads):
-        raise ModelError(
-            f"the model's tokenizer writes the answers to choose from as {answers}, which do not differ in one token alone, or the "
-            f"reply {reply!r} in another way; it cannot be told which of them is the likeliest"
+        warn_once(
+            logger,
+            lm,
+            "The model's tokenizer writes the answers to choose from, or the reply behind them, so that they differ in more than "
+            "one token; perplexity is reported without answer_named for such replies.",
         )
+        place, answers = 0, {}
     return TokenString(lm.tok_encode(prompt), end, place, {letter: tokens[-1] for letter, tokens in answers.items()})
 
 

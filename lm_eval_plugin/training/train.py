@@ -11,6 +11,7 @@ from lm_eval.models.huggingface import HFLM
 from transformers import Trainer
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.local_path import local_or_hub
 from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.fit import fit, load_base, make_trainer
 from lm_eval_plugin.training.lesson import Lesson, lesson_of
@@ -71,8 +72,10 @@ def train(release: Release, recipe: Recipe, folder: Path, *, revision: str | Non
 
 
 def simulator_mapping(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """What stands under `simulator` in a `dialogue:` block to have the trained user."""
-    weights = {"base": recipe.base, "adapter": str(folder)} if recipe.tuning == "lora" else {"base": str(folder)}
+    """What stands under `simulator` in a `dialogue:` block to have the trained user, from any working directory."""
+    trained, base = str(folder.resolve()), Path(local_or_hub(recipe.base))
+    named = str(base.resolve()) if base.exists() else recipe.base
+    weights = {"base": named, "adapter": trained} if recipe.tuning == "lora" else {"base": trained}
     mapping: dict[str, Any] = {"policy": "chatbench", **weights, "quantization": recipe.quantization}
     model_args: dict[str, Any] = {} if recipe.window is None else {"max_length": recipe.window}
     if recipe.revision is not None and recipe.tuning == "lora":

@@ -101,9 +101,7 @@ def test_stated_answer_ends_the_dialogue_wherever_it_stands(text):
     assert ended(talk("7 x 7?", text)) == (StopReason.ANSWERED, "B")
 
 
-@pytest.mark.parametrize(
-    "text", ["So, the answer is: E", "So, the answer is: 56", "So, the answer is:", "So, the answer is: A or B"]
-)
+@pytest.mark.parametrize("text", ["So, the answer is: E", "So, the answer is: 56", "So, the answer is: A or B"])
 def test_stated_answer_without_one_of_the_letters_is_invalid(text):
     assert ended(talk("7 x 7?", text)) == (StopReason.INVALID, None)
 
