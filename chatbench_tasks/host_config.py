@@ -15,6 +15,7 @@ from lm_eval.utils import apply_template
 from lm_eval_plugin.configuration import DialogueConfig
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path, local_or_hub
+from lm_eval_plugin.masking import conceal
 
 _NOT_INHERITED = ("task", "task_alias", "tag", "group", "class", "dialogue")
 
@@ -33,7 +34,7 @@ def host_config(config: Mapping[str, Any], dialogue: DialogueConfig, where: str)
     own = {key: value for key, value in config.items() if key not in ("class", "dialogue")}
     if dialogue.include is not None:
         own = _included(own, dialogue.include, where)
-    metadata = {**(own.get("metadata") or {}), "dialogue": dialogue.model_dump(mode="json")}
+    metadata = {**(own.get("metadata") or {}), "dialogue": conceal(dialogue.model_dump(mode="json"))}
     own["metadata"] = metadata
     if dialogue.dataset is not None:
         own["dataset_path"] = _dataset_path(dialogue.dataset, metadata, where)

@@ -30,6 +30,7 @@ from lm_eval_plugin.conversations import check_simulator, free_text
 from lm_eval_plugin.early_checks import check_metadata_keys
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
+from lm_eval_plugin.masking import conceal, masked
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.named_options import named_option
@@ -385,7 +386,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
     def _use_gen_kwargs(self, dialogue: DialogueConfig) -> None:
         """Take over how the assistant generates, and note it where the host logs and saves it."""
         self.dialogue = dialogue
-        self.config.metadata["dialogue"] = dialogue.model_dump(mode="json")
+        # The model's own arguments are among it, and all of it goes into the results.
+        self.config.metadata = {**masked(self.config.metadata), "dialogue": conceal(dialogue.model_dump(mode="json"))}
         if self.OUTPUT_TYPE != "generate_until":
             self.config.generation_kwargs = dialogue.assistant.model_dump()
 

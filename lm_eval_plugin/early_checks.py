@@ -25,8 +25,9 @@ from lm_eval_plugin.dialogue_overrides import merged
 from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
+from lm_eval_plugin.masking import without_credentials
 from lm_eval_plugin.model_loading import backend_class, check_policy, load_model
-from lm_eval_plugin.simulator_config import SimulatorConfig, without_credentials
+from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators.presets import MODEL_POLICIES
 
 _CONNECT_S = 1.0

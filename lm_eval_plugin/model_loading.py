@@ -19,7 +19,8 @@ from lm_eval_plugin.chat_format import is_chat_api
 from lm_eval_plugin.devices import check_devices
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
-from lm_eval_plugin.simulator_config import SimulatorConfig, is_secret, without_credentials
+from lm_eval_plugin.masking import is_secret, without_credentials
+from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators.presets import PROMPTED_POLICIES
 from lm_eval_plugin.strict import nearest
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lm_eval_plugin.configuration import DialogueConfig
+from lm_eval_plugin.masking import conceal, reveal
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.personas import Persona, draw_persona
 from lm_eval_plugin.text_border import REPLACEMENT, encodable
@@ -50,10 +51,10 @@ class DialogueRequest:
         return any(REPLACEMENT in text for text in brought)
 
     def to_arguments(self) -> tuple[str, dict[str, Any]]:
-        """The request as the host carries it."""
+        """The request as the host carries it, and writes it into every sample: without what is secret in it."""
         settings = {
             "question": asdict(self.question) | {"choices": list(self.question.choices)},
-            "dialogue": self.dialogue.model_dump(mode="json"),
+            "dialogue": conceal(self.dialogue.model_dump(mode="json")),
             "system": self.system,
             "chat_template": self.chat_template,
             "seed": self.seed,
@@ -67,7 +68,7 @@ class DialogueRequest:
         question = settings["question"]
         return cls(
             question=Question(**{**question, "choices": tuple(question["choices"])}),
-            dialogue=DialogueConfig.model_validate(settings["dialogue"]),
+            dialogue=DialogueConfig.model_validate(reveal(settings["dialogue"])),
             system=settings["system"],
             chat_template=settings["chat_template"],
             seed=settings["seed"],

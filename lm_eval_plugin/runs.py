@@ -16,6 +16,7 @@ from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.json_objects import Broken, json_objects, numbered_lines, refuse
+from lm_eval_plugin.masking import masked
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import StaticResponse, dialogue_request, of_first_filter, read_question
 from lm_eval_plugin.request import DialogueRequest
@@ -192,7 +193,7 @@ def _model(results: Mapping[str, Any], folder: str) -> str:
 
 def _configuration(results: Mapping[str, Any]) -> dict[str, Any]:
     versions = ("lm_eval_version", "transformers_version", "git_hash")
-    return {**results["config"], **{name: results[name] for name in versions if results.get(name)}}
+    return {**masked(results["config"]), **{name: results[name] for name in versions if results.get(name)}}
 
 
 def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken) -> TaskRun | None:
@@ -219,7 +220,7 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
     if request is None:
         return None
     settings = {
-        **request.dialogue.model_dump(mode="json"),
+        **masked(request.dialogue.model_dump(mode="json")),
         "simulator": records[0].transcripts[0].simulator,
         "system_instruction": request.system,
         "chat_template": request.chat_template,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.local_path import check_local_path
+from lm_eval_plugin.masking import is_secret, without_credentials
 from lm_eval_plugin.model_arguments import SAYS_THE_SAME
 from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.simulators.presets import GENERATION, MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
@@ -178,15 +178,6 @@ def _with_model_args(given: Mapping[str, Any], defaults: Mapping[str, Any], wher
     return {**rest, "model_args": merged}
 
 
-_SECRETS = ("api_key", "api_keys", "token", "auth_token", "hf_token", "header", "headers", "extra_headers", "password")
-
-
-def is_secret(key: object) -> bool:
-    """Whether an argument of a model may hold what nobody else must read."""
-    name = str(key).lower().replace("-", "_")
-    return name in _SECRETS or name.endswith(("_key", "_secret", "access_token", "authorization"))
-
-
 def _label(name: str, given: Mapping[str, Any]) -> str:
     """The name, and in brackets what was changed, because scores under different simulators are not comparable."""
     model_args = given.get("model_args")
@@ -202,19 +193,6 @@ def _short(entry: object) -> str:
     if isinstance(entry, Mapping):
         return "+".join(f"{key}:{_short(part)}" for key, part in entry.items() if not is_secret(key))
     return without_credentials(entry) if isinstance(entry, str) else str(entry)
-
-
-def masked(value: object) -> Any:
-    """A simulator as it was given, with stars for what may be secret, for showing it."""
-    if isinstance(value, Mapping):
-        return {key: "***" if is_secret(key) else masked(entry) for key, entry in value.items()}
-    return without_credentials(value) if isinstance(value, str) else value
-
-
-def without_credentials(text: str) -> str:
-    """An address without the name, the password and the query that it may hold; any other text as it is."""
-    address = re.match(r"(\w+://)(?:[^/@]*@)?([^?#]*)", text)
-    return "".join(address.groups()) if address else text
 
 
 def _check_keys_of_policy(config: SimulatorConfig, given: Mapping[str, Any], where: str) -> None:

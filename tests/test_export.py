@@ -171,3 +171,8 @@ def test_a_real_run_survives_and_a_broken_one_is_left_out(out, tmp_path, capsys)
     assert command.run(parser.parse_args([str(folder), str(tmp_path / "none"), "-o", str(out)])) == 1
     assert "none does not exist" in capsys.readouterr().err
     assert contents(read_export(out)) == contents([load_run(folder)])
+
+
+def test_documented_columns_are_those_of_the_code():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert columns_table() in readme

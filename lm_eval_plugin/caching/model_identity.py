@@ -16,8 +16,8 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval_plugin.caching.weights import weights_fingerprint
 from lm_eval_plugin.generation.local import generates_locally
 from lm_eval_plugin.lm_tokenizer import tokenizer_of
+from lm_eval_plugin.masking import is_secret, without_credentials
 from lm_eval_plugin.model_arguments import SAYS_THE_SAME
-from lm_eval_plugin.simulator_config import is_secret, without_credentials
 
 _PROMPTING = (
     *("add_bos_token", "chat_template_args", "enable_thinking", "think_end_token"),

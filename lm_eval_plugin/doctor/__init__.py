@@ -24,8 +24,9 @@ from lm_eval_plugin.doctor.machine import (
     hub_fault,
 )
 from lm_eval_plugin.doctor.simulators import Machine, check_simulator
+from lm_eval_plugin.masking import masked
 from lm_eval_plugin.memory import default_device, free_memory, gigabytes
-from lm_eval_plugin.simulator_config import SimulatorConfig, masked, name_or_mapping, read_simulator
+from lm_eval_plugin.simulator_config import SimulatorConfig, name_or_mapping, read_simulator
 from lm_eval_plugin.simulators.presets import PRESETS
 
 

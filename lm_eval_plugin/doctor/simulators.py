@@ -17,9 +17,10 @@ from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.local_path import local_or_hub
+from lm_eval_plugin.masking import without_credentials
 from lm_eval_plugin.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
 from lm_eval_plugin.revisions import revision_of
-from lm_eval_plugin.simulator_config import SimulatorConfig, masked
+from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators.presets import MODEL_POLICIES
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -114,7 +115,7 @@ def _check_access(config: SimulatorConfig) -> Check:
     variable = next((key for start, key in _KEYS.items() if config.backend.startswith(start)), None)
     url = config.model_args.get("base_url")
     if variable is None and (url or config.backend.startswith("litellm")):
-        at = f" at {masked(str(url))}" if url else ""
+        at = f" at {without_credentials(str(url))}" if url else ""
         return Check("API", Status.OK, f"{config.backend}{at}; whether it answers was not tried")
     if variable is None:
         advice = 'Give it in model_args, such as {"base_url": "http://localhost:8000/v1/completions", "model": NAME}.'

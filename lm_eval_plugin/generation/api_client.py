@@ -16,8 +16,8 @@ from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.server_errors import StatusError, UnreadableReplyError
 from lm_eval_plugin.generation.server_replies import ServerText, server_texts
 from lm_eval_plugin.generation.shared_time import Written
+from lm_eval_plugin.masking import is_secret
 from lm_eval_plugin.outside_json import read_json
-from lm_eval_plugin.simulator_config import is_secret
 
 _SAID = 2000
 """Bytes of an error's body that are looked at."""

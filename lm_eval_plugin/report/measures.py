@@ -11,6 +11,8 @@ from lm_eval_plugin.transcript import Event
 
 OUTCOMES: Mapping[str, str] = {
     "acc": "The user's final answer is right.",
+    "acc_answered": "The user's final answer is right, of the dialogues that ended with an answer; the paper's accuracy.",
+    "answer_given": "The dialogue ended with an answer.",
     "acc_static": "The model alone is right.",
     "acc_gap": "Interactive minus static accuracy, question by question.",
     "flip_gain": "Right in the dialogue, wrong without it.",
