@@ -20,6 +20,16 @@ def refuse(error: ConfigError) -> NoReturn:
     raise error
 
 
+def check_plain_file(file: Path) -> None:
+    """Make sure that something is a file to be read, and not a folder, a pipe or a device, at which reading might wait for ever.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{file} is no plain file; give the files that lm_eval wrote")
+
+
 def json_objects(file: Path) -> Iterator[dict[str, Any]]:
     """The objects of a JSON file (one, or a list of them), or of JSON lines; none of an empty file.
 
@@ -60,6 +70,7 @@ def numbered_lines(file: Path, broken: Broken = refuse) -> Iterator[tuple[int, d
         ConfigError: It cannot be read, or there is no line in it.
     """
     found = False
+    check_plain_file(file)
     try:
         with file.open("rb") as lines:
             # A file of bytes ends its lines with this sign alone; JSON may hold other line ends.
@@ -96,6 +107,7 @@ def _decoded(line: bytes, where: str, broken: Broken) -> str:
 
 
 def _text(file: Path) -> str:
+    check_plain_file(file)
     try:
         return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -7,10 +7,12 @@ and every metric of the question under its name.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.logged_fields import AskedFields, SampleFields, checked
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.request import DialogueRequest
@@ -66,9 +68,13 @@ def read_question(sample: _Sample, where: str) -> tuple[QuestionRecord, tuple[St
     return _checked(_question, sample, where)
 
 
-def dialogue_request(sample: _Sample) -> DialogueRequest:
-    """The request for the dialogues of a sample."""
-    return DialogueRequest.from_arguments(_arguments(sample)[-1])
+def dialogue_request(sample: _Sample, where: str) -> DialogueRequest:
+    """The request for the dialogues of a sample.
+
+    Raises:
+        ConfigError: As `read_records`.
+    """
+    return _checked(lambda each: DialogueRequest.from_arguments(_arguments(each)[-1]), sample, where)
 
 
 def _checked(read: Callable[[_Sample], _Read], sample: _Sample, where: str) -> _Read:
@@ -90,18 +96,22 @@ def _question(sample: _Sample) -> tuple[QuestionRecord, tuple[StaticResponse, ..
 
 def _record(sample: _Sample, settings: Mapping[str, Any], transcripts: Sequence[str]) -> QuestionRecord:
     # Not read as a request: checking the same dialogue block again for every question would take a third of the time.
-    asked = settings["question"]
-    question = Question(asked["id"], asked["subject"], asked["stem"], tuple(asked["choices"]))
+    asked, fields = checked(AskedFields, settings["question"]), checked(SampleFields, sample)
+    question = Question(asked.id, asked.subject, asked.stem, tuple(asked.choices))
     # Padding of the host's data parallelism can add responses beyond the repeats.
     held = tuple(Transcript.from_json(text) for text in transcripts[: settings["dialogue"]["repeats"]])
     if not held:
         raise ValueError("it holds no dialogue")
-    return QuestionRecord(question, frozenset(sample["gold"]), held, sample.get("acc_static"), sample.get("acc_human"))
+    return QuestionRecord(question, frozenset(fields.gold), held, fields.acc_static, fields.acc_human)
 
 
 def _static_response(asked: Any, response: Any) -> StaticResponse:
     if isinstance(asked, str):
-        return StaticResponse(asked.strip(), float(response[0]))
+        # lm_eval logs numbers as texts.
+        likelihood = float(response[0])
+        if not likelihood < math.inf:
+            raise ValueError(f"resps: {response[0]!r} is no log-likelihood")
+        return StaticResponse(asked.strip(), likelihood)
     if "dialogue" in asked:
         replies = Transcript.from_json(response).messages[1:]
         return StaticResponse("free text", None, replies[-1].content if replies else "")

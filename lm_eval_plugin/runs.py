@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.json_objects import Broken, json_objects, numbered_lines, refuse
+from lm_eval_plugin.json_objects import Broken, check_plain_file, json_objects, numbered_lines, refuse
+from lm_eval_plugin.logged_fields import ResultsFields, checked
 from lm_eval_plugin.masking import masked
 from lm_eval_plugin.metrics import QuestionRecord
 from lm_eval_plugin.records import StaticResponse, dialogue_request, of_first_filter, read_question
@@ -28,11 +29,12 @@ _RESULTS = re.compile(rf"results_{_DATE}\.json")
 _SAID = 3  # problems of one file that are told one by one
 
 
-def read_run(paths: Iterable[Path]) -> dict[str, list[QuestionRecord]]:
+def read_run(paths: Iterable[Path], missing: Broken = refuse) -> dict[str, list[QuestionRecord]]:
     """The questions of each task of a run.
 
     Args:
         paths: Sample files, or folders that hold them; of several runs in a folder the latest counts.
+        missing: Takes what is said of questions that the results beside a file tell of and that are not in it.
 
     Raises:
         ConfigError: There is no such file, two of them are of one task, or one cannot be read.
@@ -42,7 +44,22 @@ def read_run(paths: Iterable[Path]) -> dict[str, list[QuestionRecord]]:
         if task in run:
             raise ConfigError(f"{file}: a second file of the task {task}; name one run at a time")
         run[task] = [record for record, _, _ in _questions(file, refuse)]
+        _check_whole(task, file, len(run[task]), missing)
     return run
+
+
+def _check_whole(task: str, file: Path, read: int, missing: Broken) -> None:
+    match = _NAME.fullmatch(file.name)
+    results = file.with_name(f"results_{match['date']}.json") if match else None
+    if results is None or not results.is_file():
+        return
+    questions = _summaries(_results(results)).get(task, {}).get("questions", read)
+    if questions != read:
+        missing(_too_few(file, read, questions))
+
+
+def _too_few(file: Path, read: int, questions: int) -> ConfigError:
+    return ConfigError(f"{file}: {read} of the {questions} questions that its results tell of can be read")
 
 
 def sample_files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
@@ -78,6 +95,7 @@ def _latest(folder: Path) -> dict[str, Path]:
 def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
     for file in files:
         if match := _NAME.fullmatch(file.name):
+            check_plain_file(file)
             yield file, match
 
 
@@ -161,12 +179,13 @@ def _results(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         raise ConfigError(f"{file} is missing, which says what its samples were made with")
     results = next(iter(json_objects(file)), {})
-    if missing := [key for key in ("config", "versions", "n-shot") if not isinstance(results.get(key), dict)]:
-        raise ConfigError(f"{file} lacks {', '.join(missing)}; it is no results file of lm_eval 0.4.13 or later")
-    version = results.get("chatbench", {}).get("version", VERSION)
-    if version != VERSION:
+    try:
+        fields = checked(ResultsFields, results)
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}; it is damaged, or no results file of lm_eval 0.4.13 or later") from error
+    if fields.chatbench.version != VERSION:
         raise ConfigError(
-            f"{file}: version {version} of chatbench and not {VERSION}; read it with the release that wrote it"
+            f"{file}: version {fields.chatbench.version} of chatbench and not {VERSION}; read it with the release that wrote it"
         )
     return results
 
@@ -207,14 +226,12 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
             for record, responses, sample in _questions(file, problems.append):
                 records.append(record)
                 static.append(responses)
-                request = request or dialogue_request(sample)
+                request = request or dialogue_request(sample, str(file))
     except ConfigError as error:
         problems.append(error)
     questions = _summaries(results).get(name, {}).get("questions", len(records))
     if questions != len(records):
-        problems.append(
-            ConfigError(f"{file}: {len(records)} of the {questions} questions that its results tell of can be read")
-        )
+        problems.append(_too_few(file, len(records), questions))
     for problem in _few(problems, file):
         broken(problem)
     if request is None:

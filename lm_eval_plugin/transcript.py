@@ -11,13 +11,13 @@ A transcript is the response that the host stores with a sample, and every measu
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from lm_eval_plugin.logged_fields import TranscriptFields, VerdictFields, checked
 from lm_eval_plugin.outside_json import read_json
 
 VERSION = 1
@@ -95,9 +95,6 @@ class Message:
     seconds: float | None = None
     reasoning: str = ""
     batch: float | None = None
-
-
-_MESSAGE_FIELDS = frozenset(field.name for field in dataclasses.fields(Message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,45 +190,36 @@ class Transcript:
                 f"not a transcript of version {VERSION}: {text[:80]!r}; read it with the release that wrote it"
             )
         try:
-            return cls(
-                question_id=fields["question_id"],
-                simulator=fields["simulator"],
-                repeat=fields["repeat"],
-                seed=fields["seed"],
-                messages=tuple(map(_message, fields["messages"])),
-                answer=fields["answer"],
-                stop_reason=StopReason(fields["stop_reason"]),
-                context_trimmed=fields["context_trimmed"],
-                events=_events(fields.get("events")),
-                persona=fields.get("persona", ""),
-                verdicts=_verdicts(fields.get("verdicts")),
-                unseeded=tuple(map(Role, fields.get("unseeded", ()))),
-                text_replaced=fields.get("text_replaced", False),
-                unclear_reasoning=fields.get("unclear_reasoning", 0),
-            )
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a transcript lacks or misnames a field: {error}") from error
+            read = checked(TranscriptFields, fields)
+        except ValueError as error:
+            raise ValueError(f"a transcript's {error}") from error
+        return cls(
+            question_id=read.question_id,
+            simulator=read.simulator,
+            repeat=read.repeat,
+            seed=read.seed,
+            messages=tuple(
+                Message(_ROLES[each.role], each.content, each.tokens, each.seconds, each.reasoning, each.batch)
+                for each in read.messages
+            ),
+            answer=read.answer,
+            stop_reason=StopReason(read.stop_reason),
+            context_trimmed=read.context_trimmed,
+            events=None if read.events is None else {Event(name): count for name, count in read.events.items()},
+            persona=read.persona,
+            verdicts=_verdicts(read.verdicts),
+            unseeded=tuple(_ROLES[role] for role in read.unseeded),
+            text_replaced=read.text_replaced,
+            unclear_reasoning=read.unclear_reasoning,
+        )
 
 
-def _events(counts: Mapping[str, int] | None) -> dict[Event, int] | None:
-    return None if counts is None else {Event(name): count for name, count in counts.items()}
-
-
-def _verdicts(given: Mapping[str, Any] | None) -> dict[str, Verdict | None] | None:
-    return None if given is None else {name: entry and Verdict(**entry) for name, entry in given.items()}
-
-
-def _message(fields: Mapping[str, Any]) -> Message:
-    if unknown := set(fields) - _MESSAGE_FIELDS:
-        raise TypeError(f"unknown in a message: {', '.join(sorted(unknown))}")
-    known = (
-        fields["content"],
-        fields.get("tokens"),
-        fields.get("seconds"),
-        fields.get("reasoning", ""),
-        fields.get("batch"),
+def _verdicts(given: Mapping[str, VerdictFields | None] | None) -> dict[str, Verdict | None] | None:
+    return (
+        None
+        if given is None
+        else {name: None if each is None else Verdict(each.score, each.reason) for name, each in given.items()}
     )
-    return Message(_ROLES[fields["role"]], *known)
 
 
 def _message_fields(message: Message) -> dict[str, Any]:

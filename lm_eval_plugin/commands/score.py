@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.shown_text import visible
+from lm_eval_plugin.terminal import say
 
 if TYPE_CHECKING:
     from lm_eval_plugin.metrics import QuestionRecord
@@ -29,14 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print the numbers."""
+    """Print the numbers; 1 if they are not of all the questions that the results tell of."""
+    from lm_eval_plugin.errors import ConfigError
     from lm_eval_plugin.runs import read_run
     from lm_eval_plugin.summary import compare, summarize_run, user_language
 
-    tasks = read_run(chosen.samples)
+    cut_short: list[ConfigError] = []
+    tasks = read_run(chosen.samples, cut_short.append)
     summary = summarize_run(tasks, {"all": list(tasks)} if len(tasks) > 1 else {})
     if chosen.baseline:
-        summary["against_baseline"] = _compared(tasks, read_run(chosen.baseline), compare)
+        summary["against_baseline"] = _compared(tasks, read_run(chosen.baseline, cut_short.append), compare)
     if chosen.human is not None:
         from lm_eval_plugin.people.humans import human_messages
 
@@ -45,7 +49,9 @@ def run(chosen: argparse.Namespace) -> int:
         print(json.dumps(summary, indent=2))
     else:
         _print(summary)
-    return 0
+    for error in cut_short:
+        say(f"chatbench: {error}; the numbers are of these alone", file=sys.stderr)
+    return 1 if cut_short else 0
 
 
 def _compared(

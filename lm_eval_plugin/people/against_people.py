@@ -32,7 +32,7 @@ class AgainstPeople:
         accuracy: What people reached, from 0 to 1.
         answer_given: The share of dialogues that ended with an answer, which are those that the simulated accuracy is taken over.
         foretold_by: How well the accuracy of the simulated users (`simulated`) and that of the model alone (`static`)
-            foretell it; without a static score the latter is missing.
+            foretell it; missing without a dialogue that ended with an answer, or without a static score.
     """
 
     model: str
@@ -67,7 +67,7 @@ def _compared(file: Path, samples: list[dict[str, Any]]) -> AgainstPeople:
     people = [each["accuracy"] for each in reached]
     known = [accuracy for accuracy in people if accuracy is not None]
     sides = {name: complete(zip(side, people, strict=True)) for name, side in foretelling(records).items()}
-    if not sides["simulated"][0]:
+    if not known or not any(record.scored for record in records):
         raise ConfigError(f"{file}: no question has both a scored dialogue and an answer of a person")
     return AgainstPeople(
         model=model_of(file),

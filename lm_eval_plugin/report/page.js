@@ -242,7 +242,7 @@ function bubble(message, place, dialogue) {
 }
 
 function staticTable(dialogue) {
-  const scored = dialogue.static.map((each) => each.log_likelihood).filter((value) => value !== null);
+  const scored = dialogue.static.map((each) => each.log_likelihood).filter((value) => typeof value === "number");
   const best = Math.max(...scored);
   const rows = dialogue.static.map((each) =>
     element(
@@ -251,6 +251,8 @@ function staticTable(dialogue) {
       element("th", "", each.asked),
       each.log_likelihood === null
         ? element("td", "", longText("text", each.text))
+        : typeof each.log_likelihood === "string"
+        ? element("td", "number", each.log_likelihood.replace("-inf", "−∞"))
         : element("td", "number", `${each.log_likelihood.toFixed(3)}${each.log_likelihood === best ? " (likeliest)" : ""}`),
     ),
   );

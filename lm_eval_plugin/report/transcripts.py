@@ -16,6 +16,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,8 +94,13 @@ class TranscriptStore:
 
 def packed(value: object) -> str:
     """A value as JSON, compressed, in letters that mean nothing to HTML."""
-    compressed = gzip.compress(json.dumps(value, separators=(",", ":")).encode(), _LEVEL, mtime=0)
+    compressed = gzip.compress(json.dumps(value, separators=(",", ":"), allow_nan=False).encode(), _LEVEL, mtime=0)
     return base64.b64encode(compressed).decode()
+
+
+def _finite(value: float | None) -> float | str | None:
+    """A number as JSON can hold it; that of what a model takes for impossible is a text."""
+    return value if value is None or math.isfinite(value) else str(value)
 
 
 def _start(text: str) -> str:
@@ -112,5 +118,5 @@ def _dialogue(record: QuestionRecord, transcript: Transcript, static: Iterable[S
         "choices": record.question.choices,
         "gold": sorted(record.gold),
         "acc_static": record.acc_static,
-        "static": [response._asdict() for response in static],
+        "static": [{**response._asdict(), "log_likelihood": _finite(response.log_likelihood)} for response in static],
     }
