@@ -13,7 +13,7 @@ from dataclasses import replace
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from lm_eval_plugin.caching.dialogue_store import DialogueStore, dialogue_key
+from lm_eval_plugin.caching.dialogue_store import DialogueKey, DialogueStore, dialogue_key
 from lm_eval_plugin.caching.model_identity import model_identity
 from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig, check_devices_of
 from lm_eval_plugin.dialogue_warnings import warn
@@ -100,29 +100,54 @@ def _held(lm: LM, jobs: Sequence[Job], store: DialogueStore | None) -> list[Tran
     return transcripts
 
 
-def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[str], store: DialogueStore) -> list[Transcript]:
+def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[DialogueKey], store: DialogueStore) -> list[Transcript]:
     """The transcripts of the jobs: those that are kept, and the rest held and kept now."""
     done: dict[int, Transcript] = {}
     for place, key in enumerate(keys):
-        if (text := store.get(key)) is not None:
-            done[place] = Transcript.from_json(text)
+        if (kept := _kept(store, key)) is not None:
+            # A model that lies elsewhere now has another label.
+            done[place] = replace(kept, simulator=label_of(jobs[place][0].dialogue))
     if done:
         logger.info("%d of %d dialogues are in %s already.", len(done), len(jobs), store.path)
     missing = [place for place in range(len(jobs)) if place not in done]
+    own_keys = [key.key for key in keys]
 
     def keep(place: int, transcript: Transcript) -> None:
         # What a model failed at is tried again.
         if transcript.stop_reason is not StopReason.MODEL_ERROR:
-            store.put(keys[missing[place]], transcript.to_json())
+            store.put(own_keys[missing[place]], transcript.to_json())
 
     # The store itself is asked: a signal may come while a dialogue is being put, before or after it is there for good.
-    with interruptible(total=len(jobs), finished=lambda: store.count(keys), kept_in=store.path):
+    with interruptible(total=len(jobs), finished=lambda: store.count(own_keys), kept_in=store.path):
         held = hold(lm, [jobs[place] for place in missing], on_end=keep, found=len(done))
     done.update(zip(missing, held, strict=True))
     return [done[place] for place in range(len(jobs))]
 
 
-def _keys(lm: LM, jobs: Sequence[Job]) -> list[str] | None:
+def _kept(store: DialogueStore, key: DialogueKey) -> Transcript | None:
+    """The transcript that is kept under a key; one of an earlier release is kept under its key of today from now on."""
+    if (found := _read_kept(store, key.key)) is not None or key.earlier is None:
+        return found
+    if (found := _read_kept(store, key.earlier)) is not None:
+        store.put(key.key, found.to_json())
+    return found
+
+
+def _read_kept(store: DialogueStore, key: str) -> Transcript | None:
+    """A kept transcript; none, with a warning, where it is damaged."""
+    text = store.get(key)
+    if text is None:
+        return None
+    try:
+        return Transcript.from_json(text)
+    except (ValueError, TypeError) as error:
+        logger.warning(
+            "%s: the dialogue that is kept under %s is damaged and is held again (%s).", store.path, key, error
+        )
+        return None
+
+
+def _keys(lm: LM, jobs: Sequence[Job]) -> list[DialogueKey] | None:
     """Under which the dialogues are kept; None, with a warning, where a backend does not tell which model it runs."""
     user = user_model(jobs[0][0].dialogue.simulator)
     models = {"the model under test": lm, **({"the simulator": user.lm} if isinstance(user, HostModel) else {})}

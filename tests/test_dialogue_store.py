@@ -212,7 +212,7 @@ REQUEST = DialogueRequest(PRODUCT, configured({"policy": "two_step", "model_args
 
 
 def key_of(request=REQUEST, repeat=0, assistant=ASSISTANT, user=USER):
-    return dialogue_key(request, repeat, assistant, user)
+    return dialogue_key(request, repeat, assistant, user).key
 
 
 def with_block(**block):

@@ -118,7 +118,7 @@ def test_adapter_and_its_configuration_count(llama, adapters):
     assert {"weights", "adapters"} <= differing(bare, one)
     path = adapters[0] / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "lora_alpha": 1}))
-    assert differing(one, adapted(adapters[0])) == {"adapters"}
+    assert differing(one, adapted(adapters[0])) == {"adapters", "adapter_settings"}
 
 
 @pytest.mark.parametrize("quantization", ["8bit", "nf4"])

@@ -15,14 +15,15 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lm_eval.api.model import LM
 
 from lm_eval_plugin.caching.cache_files import PATIENCE_S, connected, explained, of_other_processes
+from lm_eval_plugin.caching.model_identity import as_earlier, without_place
+from lm_eval_plugin.masking import masked
 from lm_eval_plugin.request import DialogueRequest
 from lm_eval_plugin.transcript import VERSION
 
@@ -126,8 +127,33 @@ class DialogueStore:
             self._files[self.path].execute("REPLACE INTO dialogues VALUES (?, ?)", (key, transcript))
 
 
-def dialogue_key(request: DialogueRequest, repeat: int, assistant: Mapping[str, Any], user: Mapping[str, Any]) -> str:
-    """The key of a dialogue: 64 hex digits that differ as soon as anything differs that decides what is said.
+KEY_VERSION = 2
+"""Version of the keys: it changes when what is said to the same settings does, or when something else decides it."""
+
+_EARLIER_RELEASE = "0.1.0"
+"""The release whose keys had no version."""
+
+_REWORDED = ("two_step_problem", "two_step_help", "iqa_eval")
+"""Policies that say something else than in that release."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueKey:
+    """Under which a dialogue is kept, and under which an earlier release kept it.
+
+    Args:
+        key: 64 hex digits that differ as soon as anything differs that decides what is said.
+        earlier: The key without a version, which held paths and labels, too; None where that release said something else.
+    """
+
+    key: str
+    earlier: str | None = None
+
+
+def dialogue_key(
+    request: DialogueRequest, repeat: int, assistant: Mapping[str, Any], user: Mapping[str, Any]
+) -> DialogueKey:
+    """The key of a dialogue. Where a model lies, what it is called, and what is secret are no part of it.
 
     Args:
         request: The request that it is of.
@@ -138,21 +164,30 @@ def dialogue_key(request: DialogueRequest, repeat: int, assistant: Mapping[str, 
     dialogue = request.dialogue.model_dump(mode="json", exclude=_NOT_SAID)
     # The model's identity says what they amount to; others of them, such as a number of retries, decide nothing.
     del dialogue["simulator"]["model_args"]
-    if dialogue["protocol"] == "default":
-        # So it was named when there was no other.
-        del dialogue["protocol"]
     decisive = {
-        "release": version("chatbench-lm-eval"),
         "transcript": VERSION,
-        "assistant": assistant,
-        "user": user,
-        "dialogue": dialogue,
         "question": asdict(request.question),
         "system": request.system,
         "chat_template": request.chat_template,
         "seed": request.seed,
         "repeat": repeat,
     }
+    simulator = {key: entry for key, entry in dialogue["simulator"].items() if key != "label"}
+    own = {"assistant": without_place(assistant), "user": without_place(user)}
+    key = _digest({"version": KEY_VERSION, **decisive, **own, "dialogue": masked({**dialogue, "simulator": simulator})})
+    # There was no other protocol, and it was not named.
+    if dialogue.pop("protocol") != "default" or request.dialogue.simulator.policy in _REWORDED:
+        return DialogueKey(key)
+    earlier = {
+        "release": _EARLIER_RELEASE,
+        "assistant": as_earlier(assistant),
+        "user": as_earlier(user),
+        "dialogue": dialogue,
+    }
+    return DialogueKey(key, _digest({**decisive, **earlier}))
+
+
+def _digest(decisive: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

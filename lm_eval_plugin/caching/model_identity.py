@@ -50,6 +50,26 @@ def model_identity(lm: LM) -> dict[str, Any] | None:
     return None
 
 
+_OF_A_PLACE = {"weights": {"name", "revision", "commit", "adapters"}, "files": {"args"}, "adapter_files": {"adapter"}}
+"""What of an identity says where something lies, by what says better which model it is."""
+
+_NEW = {"adapter_settings", "arguments"}
+"""What keys without a version did not hold."""
+
+_PLACES = {"model", "model_path", "pretrained", "tokenizer", "tokenizer_path", "lora_local_path"}
+
+
+def without_place(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's identity without where it lies and what it is called, where weights or files say which one it is."""
+    placed = {name for known, names in _OF_A_PLACE.items() if identity.get(known) is not None for name in names}
+    return {key: entry for key, entry in identity.items() if key not in placed}
+
+
+def as_earlier(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity as keys without a version held it."""
+    return {key: entry for key, entry in identity.items() if key not in _NEW}
+
+
 def _of_weights(lm: HFLM) -> dict[str, Any]:
     model = lm.model
     adapters = {name: config.to_dict() for name, config in getattr(model, "peft_config", {}).items()}
@@ -63,6 +83,7 @@ def _of_weights(lm: HFLM) -> dict[str, Any]:
         "config": _digest(_timeless(model.config.to_dict())),
         "generation_config": _digest(_timeless(model.generation_config.to_dict())),
         "adapters": _digest(adapters),
+        "adapter_settings": _digest({name: _unplaced(config) for name, config in adapters.items()}),
         "weights": weights_fingerprint(model),
     }
 
@@ -84,6 +105,7 @@ def _of_engine(lm: LM) -> dict[str, Any]:
     return {
         **_prompting(lm),
         "args": _digest(args),
+        "arguments": _digest({key: entry for key, entry in args.items() if key not in _PLACES}),
         "files": _files(args.get("model") or args.get("model_path")),
         "adapter": adapter,
         "adapter_files": _files(adapter),
@@ -118,6 +140,15 @@ def _files(name: object) -> list[list[Any]] | None:
         return None
     found = ((path.relative_to(folder), path.stat()) for path in sorted(folder.rglob("*")) if path.is_file())
     return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
+
+
+def _unplaced(adapter: Mapping[str, Any]) -> dict[str, Any]:
+    """An adapter's settings without the base that it was trained on, of which the weights are part of the identity."""
+    return {
+        key: entry
+        for key, entry in adapter.items()
+        if key not in ("base_model_name_or_path", "revision", "peft_version")
+    }
 
 
 def _timeless(settings: Mapping[str, Any]) -> dict[str, Any]:
