@@ -16,7 +16,7 @@ from lm_eval.api.model import LM
 from lm_eval_plugin.caching.dialogue_store import DialogueKey, DialogueStore, dialogue_key
 from lm_eval_plugin.caching.model_identity import model_identity
 from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig, check_devices_of
-from lm_eval_plugin.dialogue_warnings import warn
+from lm_eval_plugin.dialogue_warnings import warn, warn_of_unread
 from lm_eval_plugin.engine import ChatModel, Reply
 from lm_eval_plugin.errors import SimulatorError
 from lm_eval_plugin.holding import Job, hold
@@ -172,6 +172,7 @@ def free_text(request: DialogueRequest) -> DialogueRequest:
 
 def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
     """The transcripts with a judge's verdicts, if there is one."""
+    warn_of_unread(transcripts, [request.question for request in requests])
     judge = requests[0].dialogue.judge
     return transcripts if judge is None else _finished_by(judge, judge_dialogues, transcripts, requests)
 

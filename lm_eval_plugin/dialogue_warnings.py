@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lm_eval_plugin.metrics import READ_TOO_SELDOM, replies_read
+from lm_eval_plugin.question import Question
 from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.transcript import Event, Role, StopReason, Transcript
 
@@ -47,6 +49,25 @@ def warn(transcripts: Sequence[Transcript]) -> None:
         count = sum(transcript.stop_reason is reason for transcript in transcripts)
         if count:
             logger.warning("%d of %d dialogues %s (stop_reason %s).", count, len(transcripts), what, reason.value)
+
+
+def warn_of_unread(transcripts: Sequence[Transcript], questions: Sequence[Question]) -> None:
+    """Warn where in most dialogues no reply supports an option that can be read.
+
+    Args:
+        transcripts: Finished dialogues; those that a model error ended are in no metric, and say nothing here.
+        questions: What each of them is about.
+    """
+    asked = zip(transcripts, questions, strict=True)
+    ended = [(held, question) for held, question in asked if held.stop_reason is not StopReason.MODEL_ERROR]
+    read = [share for held, question in ended if (share := replies_read(held, question)) is not None]
+    if read and sum(read) < READ_TOO_SELDOM * len(read):
+        logger.warning(
+            "In only %d of %d dialogues with a reply the option that it supports could be read (replies_read): recovered, "
+            "misled and followed speak of these alone.",
+            sum(read),
+            len(read),
+        )
 
 
 def _warn_of_events(transcripts: Sequence[Transcript]) -> None:

@@ -15,7 +15,12 @@ from lm_eval_plugin.runs import Run, TaskRun, differing_settings
 from lm_eval_plugin.strict import nearest
 from lm_eval_plugin.summary import scores_of
 
-_OF_SOME_DIALOGUES = {"recovered", "misled", "followed"}  # without a score they do not apply; nothing failed
+_OF_SOME_DIALOGUES = {
+    "replies_read",
+    "recovered",
+    "misled",
+    "followed",
+}  # without a score they do not apply; nothing failed
 
 _Key = tuple[str, int]
 _Dialogues = Mapping[_Key, QuestionRecord]

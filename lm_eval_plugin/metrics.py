@@ -21,6 +21,9 @@ from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcri
 JUDGED = ("coherence", "satisfaction")
 """What a judge is asked about."""
 
+READ_TOO_SELDOM = 0.5
+"""Below this share of dialogues whose replies could be read, what rests on them speaks of a minority."""
+
 MIRRORED_WORDS = 0.8
 """Share of the stem's words that a first message must hold to restate it."""
 
@@ -90,6 +93,15 @@ def supported(transcript: Transcript, question: Question) -> list[str]:
 
 # Several measures ask the same of a dialogue, and reading a long reply takes milliseconds.
 _named = functools.lru_cache(maxsize=256)(named_option)
+
+
+def replies_read(transcript: Transcript, question: Question) -> float | None:
+    """replies_read = 1 if a reply of the assistant supports an option that can be read, else 0; of dialogues with a reply.
+
+    Recovered, misled and followed rest on these dialogues alone.
+    """
+    replied = _said_by(transcript, Role.ASSISTANT)
+    return float(bool(supported(transcript, question))) if replied else None
 
 
 def recovered(transcript: Transcript, record: QuestionRecord) -> float | None:
@@ -246,6 +258,7 @@ METRICS: Mapping[str, Metric] = {
     "flip_loss": Metric(Kind.SHARE, False),
     "answered": Metric(Kind.SHARE, True, lambda held, _: answered(held)),
     "valid": Metric(Kind.SHARE, True, lambda held, _: valid(held)),
+    "replies_read": Metric(Kind.SHARE, True, lambda held, record: replies_read(held, record.question)),
     "recovered": Metric(Kind.SHARE, True, recovered),
     "misled": Metric(Kind.SHARE, False, misled),
     "followed": Metric(Kind.SHARE, True, followed),

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sample_runs import Writer
 
 from lm_eval_plugin.cli import COMMANDS, main
 from lm_eval_plugin.transcript import Transcript
@@ -332,3 +333,10 @@ def test_a_bad_file_is_named_with_its_place(tmp_path, capsys, text, message):
     error = capsys.readouterr().err
     assert str(file) in error
     assert message in error
+
+
+def test_score_says_where_the_metrics_of_what_was_supported_rest_on_a_minority(tmp_path, capsys):
+    assert main(["score", str(Writer(tmp_path).run("m", {"t": 8}))]) == 0
+    shown = capsys.readouterr().out
+    assert "replies_read" in shown
+    assert "warning: replies_read is 0.00" in shown

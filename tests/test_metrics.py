@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from strategies import PROPERTY, transcripts
 
 from lm_eval_plugin import metrics as measures
+from lm_eval_plugin.dialogue_warnings import warn_of_unread
 from lm_eval_plugin.engine import converse
 from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy
 from lm_eval_plugin.question import LETTERS, Question
@@ -43,6 +44,7 @@ def test_means_over_two_dialogues():
         "acc_gap": -0.25,
         "answered": 0.5,
         "valid": 1.0,
+        "replies_read": 0.0,
         "user_turns": 6.0,
         "mirrored": 0.0,
         "user_words_first": 0.0,
@@ -141,6 +143,30 @@ def test_what_the_assistant_supported_and_what_the_user_took(replies, answer, re
     assert measured("recovered", held) == recovered
     assert measured("misled", held) == misled
     assert measured("followed", held) == followed
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        (("It is 56.", "Let me see."), 1),  # one that can be read is enough
+        (("Let me see.", "54 or 56?"), 0),
+        (("",), 0),  # an empty reply is a reply
+        ((), None),  # where nobody replied there is nothing to read
+    ],
+)
+def test_share_of_the_dialogues_with_a_reply_in_which_an_option_could_be_read(replies, expected):
+    said = [part for reply in replies for part in ("?", reply)] or ["?"]
+    assert measured("replies_read", talk(*said, stop_reason=StopReason.NO_ANSWER)) == expected
+
+
+@pytest.mark.parametrize(("read", "warned"), [(4, False), (5, False), (1, True)])
+def test_below_a_half_of_replies_that_could_be_read_a_warning_says_so(read, warned, caplog):
+    held = [
+        talk("?", "It is 56." if index < read else "Let me see.", answer="B") for index in range(8 if read != 5 else 10)
+    ]
+    broken = [talk("?", "Let me see.", stop_reason=StopReason.MODEL_ERROR)] * 9
+    warn_of_unread([*held, *broken], [PRODUCT] * (len(held) + 9))
+    assert ("replies_read" in caplog.text) == warned
 
 
 def test_a_user_without_an_answer_followed_nobody_but_can_be_misled():

@@ -71,6 +71,8 @@ def _print(summary: Mapping[str, Any]) -> None:
     console = Console(highlight=False)
     for name, part in {**summary["tasks"], **summary["groups"]}.items():
         console.print(_table(name, part))
+        if seldom := _seldom_read(part["metrics"].get("replies_read")):
+            console.print(seldom)
         if composition := part.get("composition"):
             console.print(f"subjects: {_composition(composition)}")
         if "against_static" in part:
@@ -96,6 +98,15 @@ def _table(name: str, part: Mapping[str, Any]) -> Any:
         error = "" if estimate["standard_error"] is None else f"{estimate['standard_error']:.4f}"
         table.add_row(metric, f"{estimate['value']:.4f}", error, interval, str(estimate["questions"]))
     return table
+
+
+def _seldom_read(estimate: Mapping[str, Any] | None) -> str:
+    """What to bear in mind where few replies could be read; nothing where there is nothing to say."""
+    from lm_eval_plugin.metrics import READ_TOO_SELDOM
+
+    if estimate is None or estimate["value"] >= READ_TOO_SELDOM:
+        return ""
+    return f"warning: replies_read is {estimate['value']:.2f}; recovered, misled and followed speak of a minority of the dialogues"
 
 
 def _composition(subjects: Mapping[str, int]) -> str:

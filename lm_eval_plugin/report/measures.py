@@ -17,6 +17,7 @@ OUTCOMES: Mapping[str, str] = {
     "acc_gap": "Interactive minus static accuracy, question by question.",
     "flip_gain": "Right in the dialogue, wrong without it.",
     "flip_loss": "Wrong in the dialogue, right without it.",
+    "replies_read": "A reply of the assistant supports an option that could be read; the next three rest on these alone.",
     "recovered": "The user ended right although the assistant first supported a wrong option.",
     "misled": "The user ended wrong although the assistant supported a right option.",
     "followed": "The answer is the option that the assistant supported last.",
