@@ -25,6 +25,7 @@ from chatbench_tasks.examples import check_examples
 from chatbench_tasks.finite_scores import check_finite
 from chatbench_tasks.host_config import host_config
 from lm_eval_plugin import registration
+from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
 from lm_eval_plugin.conversations import check_simulator, free_text
 from lm_eval_plugin.early_checks import check_metadata_keys
@@ -33,7 +34,6 @@ from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_le
 from lm_eval_plugin.masking import conceal, masked
 from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 from lm_eval_plugin.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.protocol import PAPER
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from lm_eval_plugin.named_options import named_option
+from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript

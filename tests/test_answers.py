@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY, anything_said, questions
 
-from lm_eval_plugin.answers import FinalAnswer, final_answer
+from lm_eval_plugin.answers.final_answer import FinalAnswer, final_answer
 from lm_eval_plugin.question import Question
 
 TEN = Question("ten", "subject", "Which?", tuple(f"option {number}" for number in range(10)))

@@ -5,9 +5,9 @@ import time
 import pytest
 from doubles import PRODUCT
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers.final_answer import final_answer
+from lm_eval_plugin.answers.supported_option import concluded_option, named_options
 from lm_eval_plugin.judge import read_letter_verdict, read_verdict
-from lm_eval_plugin.named_options import concluded_option, named_options
 from lm_eval_plugin.prompts import break_tokens, indent_headings
 from lm_eval_plugin.reasoning import opened_reasoning, part_reply
 from lm_eval_plugin.shown_text import in_markdown, visible

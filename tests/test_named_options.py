@@ -6,7 +6,7 @@ from doubles import PRODUCT
 from hypothesis import given
 from strategies import PROPERTY, anything_said, questions
 
-from lm_eval_plugin.named_options import named_option, named_options
+from lm_eval_plugin.answers.supported_option import named_option, named_options
 from lm_eval_plugin.question import Question
 
 DATA = Path(__file__).parent / "data"

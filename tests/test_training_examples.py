@@ -3,7 +3,7 @@ from doubles import ScriptedModel, chatbench_user, hold, saying
 from releases import QUESTIONS, conversation, write_release
 from users import EVIL, situation
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers.final_answer import final_answer
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
 from lm_eval_plugin.simulators.model_user import Aim

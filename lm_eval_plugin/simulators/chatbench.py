@@ -20,7 +20,7 @@ import random
 from dataclasses import dataclass
 from enum import Enum
 
-from lm_eval_plugin.answers import ANSWER_HEAD, behind_head, final_answer
+from lm_eval_plugin.answers.final_answer import ANSWER_HEAD, behind_head, final_answer
 from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators import two_step

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Protocol
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Reply
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.personas import NOBODY, Persona

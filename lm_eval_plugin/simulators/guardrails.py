@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from lm_eval_plugin.answers import final_answer
-from lm_eval_plugin.named_options import concluded_option
+from lm_eval_plugin.answers.final_answer import final_answer
+from lm_eval_plugin.answers.supported_option import concluded_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.reasoning import holds_marks
 from lm_eval_plugin.transcript import Event, Message, Role

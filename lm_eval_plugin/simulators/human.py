@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers.final_answer import final_answer
 from lm_eval_plugin.engine import Ask, Failure, Reply
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.transcript import Message, Role

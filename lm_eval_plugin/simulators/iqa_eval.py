@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import FinalAnswer, final_answer
+from lm_eval_plugin.answers.final_answer import FinalAnswer, final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.prompts import indent_headings
 from lm_eval_plugin.question import Question

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.engine import Ask, Failure, Prompt, Reply
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation, Turn

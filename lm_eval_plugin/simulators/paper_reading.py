@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.engine import Prompt
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation

@@ -17,9 +17,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
+from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.transcript import Message, Role

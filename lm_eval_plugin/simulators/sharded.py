@@ -13,8 +13,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.named_options import named_option
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.dialogue import Situation, Turn
 from lm_eval_plugin.simulators.scripted import take_named

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from lm_eval_plugin.answers import final_answer
+from lm_eval_plugin.answers.final_answer import final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.prompts import indent_headings
 from lm_eval_plugin.question import Question

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import ANSWER_HEAD, behind_head, final_answer
+from lm_eval_plugin.answers.final_answer import ANSWER_HEAD, behind_head, final_answer
 from lm_eval_plugin.engine import Chat, Prompt
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.dialogue import Situation

@@ -13,7 +13,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lm_eval_plugin.answers import ANSWER_HEAD
+from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.prompts import break_tokens
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.simulators.chatbench import STOPS, Reading, prompt_text

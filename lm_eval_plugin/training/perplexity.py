@@ -22,7 +22,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, TemplateLM
 
-from lm_eval_plugin.answers import ANSWER_HEAD
+from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.chat_format import is_chat_api
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.generation.finite_logits import no_numbers

@@ -27,7 +27,7 @@ from dialogues import DIALOGUES, ours
 from paired import machine, spread
 from walks import Sides, even
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.collector import collecting_seldom
 from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Progress, Reply, converse, seeded
 from lm_eval_plugin.generation.local import LocalGeneration

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from lm_eval_plugin.named_options import named_option
+from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.question import Question
 
 DATA = Path(__file__).parents[1] / "data"

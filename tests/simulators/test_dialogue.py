@@ -3,7 +3,7 @@ import random
 import pytest
 from doubles import PRODUCT, chatbench_user, hold, said, saying
 
-from lm_eval_plugin.answers import FinalAnswer
+from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
 from lm_eval_plugin.simulators.dialogue import Turn, dialogue
 from lm_eval_plugin.transcript import Message, Role, StopReason

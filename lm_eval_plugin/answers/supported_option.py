@@ -21,8 +21,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lm_eval_plugin.option_marks import ANY, LETTER_OF, MARKS, OPTION, OTHER, given, marked
-from lm_eval_plugin.plain_text import own_statements, plain
+from lm_eval_plugin.answers.option_marks import ANY, LETTER_OF, MARKS, OPTION, OTHER, given, marked
+from lm_eval_plugin.answers.plain_text import own_statements, plain
 from lm_eval_plugin.question import Question
 
 _END = 10_000

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 
-from lm_eval_plugin.plain_text import plain
+from lm_eval_plugin.answers.plain_text import plain
 from lm_eval_plugin.question import LETTERS, Question
 
 _FIRST = 0xE000
