@@ -10,48 +10,84 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 MASK = "***"
 
 _SECRETS = frozenset(
     (
         *(
-            "api_key",
-            "api_keys",
             "apikey",
-            "token",
-            "tokens",
+            "apikeys",
+            "accesskey",
+            "secretkey",
             "auth",
-            "auth_token",
-            "hf_token",
+            "authorization",
             "bearer",
-            "bearer_token",
+            "jwt",
+            "pat",
+            "sig",
+            "signature",
         ),
-        *("header", "headers", "extra_headers", "default_headers", "cookie", "cookies"),
-        *("password", "passwd", "passphrase", "secret", "secrets", "credential", "credentials"),
+        *("header", "headers", "cookie", "cookies", "secret", "secrets", "credential", "credentials"),
+        *("password", "passwords", "passwd", "passphrase", "passcode", "pwd", "userpwd"),
     )
 )
-_SECRET_ENDINGS = (
-    *("_key", "_keys", "_secret", "_password", "_credentials", "authorization"),
-    *("access_token", "api_token", "session_token", "refresh_token", "auth_token"),
+"""Last words of the names of secrets."""
+
+_TEXTS_OF_TOKENIZERS = frozenset(
+    (
+        "bos",
+        "eos",
+        "pad",
+        "unk",
+        "sep",
+        "cls",
+        "mask",
+        "begin",
+        "start",
+        "end",
+        "stop",
+        "special",
+        "image",
+        "prefix",
+        "suffix",
+    )
 )
+"""What stands before `token` where it is a text that a tokenizer knows."""
+
+_KEEPERS_OF_TOKENS = frozenset(("auth", "access", "api", "bearer", "hf", "secret", "session", "refresh"))
+"""What stands before `tokens` where these are no number of tokens."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 _OPEN_PARAMETERS = frozenset(("api-version", "api_version", "version", "deployment", "model", "region"))
 """Parameters of an address's query that are no secrets."""
 
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>,]+")
-_ARGUMENT = re.compile(r"(?P<key>[\w-]+)=(?P<value>[^,\s]+)")
+_WHOLE_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://(?:(?!://).)*", re.DOTALL)
+_USER_WITHOUT_SCHEME = re.compile(r"(?<![\w/*])[^\s/:@=,\"']+:[^\s/@,]+@(?=[\w.\[])")
+_QUOTED = r""" "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? """
+_ARGUMENT = re.compile(
+    rf"""(?P<key>(?<![\w-])[\w-]+) (?P<sign>["']?\s*[=:]\s*)
+    (?P<value>{_QUOTED} | \{{[^}}]*\}}? | \[[^\]]*\]? | (?:Bearer|Basic|Token|Digest)\s+[^\s,"']+ | [^,\s"'}}]+)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_KNOWN_SHAPE = re.compile(r"(?<=Bearer )[^\s,\"'*]+|\bsk-[\w-]{16,}|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}")
 
 _CONCEALED: dict[str, dict[str, Any]] = {}
 """Settings as they are, by the JSON of what stands for them."""
 
 
 def is_secret(key: object) -> bool:
-    """Whether a setting may hold what nobody else must read."""
-    name = str(key).lower().replace("-", "_")
-    return name in _SECRETS or name.endswith(_SECRET_ENDINGS)
+    """Whether a setting may hold what nobody else must read, by the words of its name."""
+    *before, last = [word.lower() for word in _WORD.findall(str(key))] or [""]
+    if last == "token":
+        return not before or before[-1] not in _TEXTS_OF_TOKENIZERS
+    if last == "tokens":
+        return not before or before[-1] in _KEEPERS_OF_TOKENS
+    return last in _SECRETS or (last in ("key", "keys") and bool(before))
 
 
 def masked(value: Any) -> Any:
@@ -64,17 +100,41 @@ def masked(value: Any) -> Any:
 
 
 def masked_text(text: str) -> str:
-    """A text with stars for what may be secret in its addresses and arguments."""
-    with_addresses = _ADDRESS.sub(lambda found: _masked_address(found[0]), text)
-    return _ARGUMENT.sub(
-        lambda found: f"{found['key']}={MASK}" if is_secret(found["key"]) else found[0], with_addresses
-    )
+    """A text with stars for what may be secret in its addresses, its arguments and headers, and for keys of known shapes."""
+    if _WHOLE_ADDRESS.fullmatch(text) and ("@" in text or not re.search(r"\s", text)):
+        # A setting that is an address may hold in it what ends an address in a sentence.
+        text = _masked_address(text)
+    else:
+        text = _ADDRESS.sub(lambda found: _masked_address(found[0]), text)
+    text = _USER_WITHOUT_SCHEME.sub(f"{MASK}@", text)
+    return _KNOWN_SHAPE.sub(MASK, _ARGUMENT.sub(_masked_argument, text))
+
+
+def _masked_argument(found: re.Match[str]) -> str:
+    if not is_secret(found["key"]):
+        # What stands in quotes or brackets may hold arguments itself.
+        return f"{found['key']}{found['sign']}{_ARGUMENT.sub(_masked_argument, found['value'])}"
+    if re.match(r"\*{3}\d*(?!\w)", found["value"]):
+        return found[0]
+    opened = found["value"][:1]
+    quote = opened if opened in "\"'" else ""
+    return f"{found['key']}{found['sign']}{quote}{MASK}{quote}"
 
 
 def without_credentials(text: str) -> str:
-    """An address without the name, the password and the query that it may hold; any other text as it is."""
-    address = re.match(r"(\w+://)(?:[^/@]*@)?([^?#]*)", text)
-    return "".join(address.groups()) if address else text
+    """An address without the name, the password and the query that it may hold; any other text masked."""
+    parts = _parts(text) if re.match(r"\w+://", text) else None
+    return masked_text(text) if parts is None else masked_text(f"{parts.scheme}{parts.host}{parts.path}")
+
+
+def secrets_of_address(address: str) -> list[str]:
+    """What an address holds that is secret, as it stands there and as it reads without its escapes."""
+    parts = _parts(address)
+    parameters = [
+        parameter for parameter in re.split("[&;]", parts.query[1:]) if _masked_parameter(parameter) != parameter
+    ]
+    given = [*parts.user.split(":", 1)[1:], *(parameter.partition("=")[2] or parameter for parameter in parameters)]
+    return [text for each in given if each for text in {each, unquote(each)}]
 
 
 def conceal(settings: dict[str, Any]) -> dict[str, Any]:
@@ -108,14 +168,40 @@ def _numbered(value: Any, number: int) -> Any:
     return value.replace(MASK, f"{MASK}{number}") if isinstance(value, str) else value
 
 
+class _Parts(NamedTuple):
+    """An address, its scheme with `://` and its query and fragment with the sign before them."""
+
+    scheme: str
+    user: str
+    host: str
+    path: str
+    query: str
+    fragment: str
+
+
+def _parts(address: str) -> _Parts:
+    """The parts of an address, which may be one that cannot be used; `urlsplit` refuses those or shows a password in them."""
+    scheme, sign, rest = address.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    # A name, a colon and no port: the password holds a sign that ends the name of a server.
+    cut_off = re.search(r":[^\]]*[^\d\]]", authority) is not None
+    user, _, rest = rest.rpartition("@") if cut_off and "@" not in authority else ("", "", rest)
+    if not user:
+        user, _, host = authority.rpartition("@")
+        rest = host + rest[len(authority) :]
+    found = re.fullmatch(r"([^/?#]*)([^?#]*)(\?[^#]*)?(#.*)?", rest, re.DOTALL)
+    host, path, query, fragment = (found[number] or "" for number in range(1, 5)) if found else (rest, "", "", "")
+    return _Parts(scheme + sign, user, host, path, query, fragment)
+
+
 def _masked_address(address: str) -> str:
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return without_credentials(address)
-    user, at, host = parts.netloc.rpartition("@")
-    query = [(key, value if key.lower() in _OPEN_PARAMETERS else MASK) for key, value in parse_qsl(parts.query, True)]
-    shown = SplitResult(
-        parts.scheme, f"{MASK}@{host}" if at and user else host, parts.path, urlencode(query, safe="*"), ""
-    )
-    return urlunsplit(shown) + (f"#{MASK}" if parts.fragment else "")
+    parts = _parts(address)
+    user = f"{MASK}@" if parts.user else ""
+    query = "&".join(map(_masked_parameter, re.split("[&;]", parts.query[1:])))
+    return f"{parts.scheme}{user}{parts.host}{parts.path}{'?' if query else ''}{query}{f'#{MASK}' if parts.fragment else ''}"
+
+
+def _masked_parameter(parameter: str) -> str:
+    key, sign, value = parameter.partition("=")
+    is_open = key.lower() in _OPEN_PARAMETERS and re.fullmatch(r"[\w.:/-]*", value)
+    return parameter if is_open or not parameter else f"{key}={MASK}" if sign else MASK

@@ -19,7 +19,7 @@ from lm_eval_plugin.chat_format import is_chat_api
 from lm_eval_plugin.devices import check_devices
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
-from lm_eval_plugin.masking import is_secret, without_credentials
+from lm_eval_plugin.masking import is_secret, masked_text, without_credentials
 from lm_eval_plugin.simulator_config import SimulatorConfig
 from lm_eval_plugin.simulators.presets import PROMPTED_POLICIES
 from lm_eval_plugin.strict import nearest
@@ -158,7 +158,7 @@ def unreachable(what: str, base_url: object, error: BaseException) -> ModelError
 
 def without_addresses(text: str) -> str:
     """An error's text with every address in it freed from what may be secret."""
-    return " ".join(map(without_credentials, text.split()))[:300]
+    return " ".join(map(without_credentials, masked_text(text).split()))[:300]
 
 
 @contextmanager

@@ -12,7 +12,16 @@ from faulty_server import Fault, serving_faults
 
 from lm_eval_plugin.cli import main
 from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.masking import conceal, is_secret, masked, masked_text, reveal
+from lm_eval_plugin.masking import (
+    conceal,
+    is_secret,
+    masked,
+    masked_text,
+    reveal,
+    secrets_of_address,
+    without_credentials,
+)
+from lm_eval_plugin.model_loading import without_addresses
 from lm_eval_plugin.question import Question
 from lm_eval_plugin.request import DialogueRequest
 
@@ -34,6 +43,18 @@ QUESTION = Question("q", "s", "What is 7 x 8?", ("54", "56"))
             "header",
         ),
         *("extra_headers", "password", "client_secret", "credentials", "cookie", "subscription_key"),
+        *(
+            "accessToken",
+            "github_token",
+            "id_token",
+            "x-goog-api-key",
+            "pwd",
+            "jwt",
+            "proxy_auth",
+            "OPENAI_API_KEY",
+            "sig",
+        ),
+        *("password1", "api_key_2", "secretKey", "accesskey", "Ocp-Apim-Subscription-Key"),
     ],
 )
 def test_key_of_a_secret_is_known(key):
@@ -41,7 +62,11 @@ def test_key_of_a_secret_is_known(key):
 
 
 @pytest.mark.parametrize(
-    "key", ["max_tokens", "think_end_token", "eos_token_id", "tokenizer", "model", "keys_kept", "pretrained"]
+    "key",
+    [
+        *("max_tokens", "think_end_token", "eos_token_id", "tokenizer", "model", "keys_kept", "pretrained"),
+        *("pad_token", "add_bos_token", "max_new_tokens", "max_gen_toks", "author"),
+    ],
 )
 def test_key_of_a_setting_is_no_secret(key):
     assert not is_secret(key)
@@ -62,6 +87,51 @@ def test_key_of_a_setting_is_no_secret(key):
 )
 def test_addresses_and_arguments_in_a_text_are_masked(text, shown):
     assert masked_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("http://u:p@s3@h/v1", "http://u:a,s3@h/v1", "http://u:a s3@h/v1", "http://u:p/s3@h/v1", "http://u:p?s3@h/v1"),
+        *(
+            "http://s3@h",
+            "http://u:s3@[::1/v1",
+            "user:s3@host:80/v1",
+            "http://h/v1;token=s3",
+            "url=URL('http://u:s3@h?k=s3')",
+        ),
+        *("http://h/v1?s3", "http://h/v1?version=1;token=s3", "http://h/v1?model=a;b=s3", "http://h?a=1&s3&b=2"),
+        'model=m,header={"Authorization": "Bearer s3"},dtype=a',
+        '{"headers": {"X-A": "s3", "X-B": "s3"}}',
+        *('{"api_key": "s3"}', "{'apiKey': 's3'}", "Authorization: Bearer s3", "api_key='a s3 b',b=1", "api_key = s3"),
+        *("said Bearer s3", "{'a': 'api_key=s3'}", '"Authorization": "Basic s3"', "token=a;s3"),
+    ],
+)
+def test_no_spelling_of_an_address_or_an_argument_shows_its_secret(text):
+    assert "s3" not in masked_text(text)
+    assert "s3" not in without_addresses(text)
+    assert masked_text(masked_text(text)) == masked_text(text)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://u:p@s3@h/v1", "http://u:p/s3@h/v1", "http://h/v1?s3", "http://h/v1;token=s3"]
+)
+def test_address_without_credentials_holds_no_part_of_them(address):
+    assert without_credentials(address).startswith("http://h/v1")
+    assert "s3" not in without_credentials(address)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://localhost:8000/v1/chat/completions", "http://[::1]:80/v1", "a/b@main", "Basic arithmetic", "owner/name"],
+)
+def test_what_holds_no_secret_stays(text):
+    assert masked_text(text) == without_credentials(text) == text
+
+
+def test_secrets_of_an_address_are_told_with_and_without_their_escapes():
+    told = secrets_of_address("http://me:p%40ss@h/v1?sig=a%2Fb&api-version=1&s3")
+    assert set(told) == {"p%40ss", "p@ss", "a%2Fb", "a/b", "s3"}
 
 
 def test_settings_are_masked_at_any_depth():

@@ -16,7 +16,7 @@ from lm_eval_plugin.generation import Prompted
 from lm_eval_plugin.generation.server_errors import StatusError, UnreadableReplyError
 from lm_eval_plugin.generation.server_replies import ServerText, server_texts
 from lm_eval_plugin.generation.shared_time import Written
-from lm_eval_plugin.masking import is_secret
+from lm_eval_plugin.masking import is_secret, masked_text, secrets_of_address
 from lm_eval_plugin.outside_json import read_json
 
 _SAID = 2000
@@ -95,10 +95,9 @@ class ApiClient:
             raise UnreadableReplyError(f"not a reply: {self._said(body)}") from error
 
     def _said(self, body: bytes) -> str:
-        """The beginning of what a server sent, in one line and without the key."""
+        """The beginning of what a server sent, in one line and without what is secret, should it repeat that."""
         text = " ".join(body[:_SAID].decode(errors="replace").split())
-        for key, entry in self._headers.items():
-            secret = str(entry).removeprefix("Bearer ").strip()
-            if is_secret(key) and secret:
-                text = text.replace(secret, "***")
-        return text[:200]
+        headers = [str(entry).removeprefix("Bearer ").strip() for key, entry in self._headers.items() if is_secret(key)]
+        for secret in sorted(filter(None, [*headers, *secrets_of_address(self._address)]), key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return masked_text(text)[:200]
