@@ -36,7 +36,7 @@ def labelled(name):
 
 @pytest.mark.parametrize(
     ("name", "size", "precision", "recall"),
-    [("assistant_replies.jsonl", 320, 0.98, 0.90), ("assistant_replies_held_out.jsonl", 120, 0.98, 0.92)],
+    [("assistant_replies.jsonl", 320, 0.98, 0.90), ("assistant_replies_held_out.jsonl", 120, 0.98, 0.90)],
 )
 def test_precision_and_recall_on_labelled_replies(name, size, precision, recall):
     pairs = labelled(name)
@@ -129,7 +129,7 @@ def test_most_explicit_statement_counts(reply, letter):
 
 def test_longer_option_hides_the_shorter_one_in_it():
     question = options("cell", "cell wall", "nucleus")
-    assert named_option("Look at the cell wall.", question) == "B"
+    assert named_option("It has a cell wall.", question) == "B"
     assert named_option("The cell has a cell wall.", question) is None
 
 

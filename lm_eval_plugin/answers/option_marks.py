@@ -11,9 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import lru_cache
 
+from lm_eval_plugin.answers.judgements import of_judgements
 from lm_eval_plugin.answers.plain_text import plain
+from lm_eval_plugin.answers.quantities import LITERAL, in_words, quantity
 from lm_eval_plugin.question import LETTERS, Question
 
 _FIRST = 0xE000
@@ -30,11 +33,14 @@ _CHINESE = "一-鿿"
 # Chinese has no spaces around a letter.
 _BEFORE, _AFTER = rf"(?<![^\W{_CHINESE}])", rf"(?![^\W{_CHINESE}])"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?%?")
-_QUANTITY = re.compile(r"(?P<number>-?\d[\d.]*(?: x 10\^-?\d+)?) (?P<unit>[^\W\d_]\S{0,12})")
+_QUANTITY = re.compile(r"(?P<number>-?\d[\d.]*(?: x 10\^-?\d+)?) (?P<unit>°?[^\W\d_]\S{0,12})")
 _COUNTED = re.compile(r"(?P<how>all|none) of (?:the above|these|them|those)", re.IGNORECASE)
 _CALCULATED_BEFORE = re.compile(r"(?:[\d)a-z] ?[-+*/^] ?| x |\^|\d[a-z] ?= ?)\Z")
 _CALCULATED_AFTER = re.compile(r" ?[-+*/^] ?[\d(]| x [\d(]")
 _AROUND = 8
+_UNKNOWN = re.compile(r"\A[a-zA-Z] ?= ?")
+_LITERAL = re.compile(LITERAL)
+_SPACED = re.compile(r" [/x]|/ ")
 """How many characters on each side tell a number that is calculated with."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
@@ -45,6 +51,13 @@ _ORDINAL = re.compile(
     r"|\b(?:option|choice|number) (?P<number>\d{1,2})(?!\d|\.\d)",
     re.IGNORECASE,
 )
+
+_NAMES_ONE = re.compile(
+    r"(?:^|[.!?:,\n(] ?|\b(?:it's|its|that's|it is|that is|answer is|answer would be|choose|pick|select|take|with|for|say|so|be"
+    r"|think|not) )\Z",
+    re.IGNORECASE,
+)
+_AROUND_ONE = 24
 
 _SMALL = re.compile(
     r"(?:^\W{0,3}|\b(?i:answer|it's|its|is|be|answer:) ?\(?|\()(?P<letter>[a-z])(?=\)|[.:,!]?(?:\n|$|(?<=[.:,]) )|\Z)"
@@ -65,7 +78,7 @@ _WORD_BEFORE = re.compile(rf"([^\W\d_{_CHINESE}][\w']{{1,30}})[ \"'(\[*]{{1,3}}\
 _LEADS_TO_A_LETTER = re.compile(
     r"is|are|be|as|by|so|therefore|thus|hence|then|with|say|guess|think|either|neither|or|nor|and|but|not|both|than|of|in|on"
     r"|from|for|to|towards?|choose|pick|select|take|leaves|leaving|mean|remains|probably|maybe|likely|mostly|definitely|only|all"
-    r"|just|again|that's|it's|its|hmm|best|correct|antwort|la|ist|est|es|réponse|respuesta|nicht|pas|und|oder|et|wähle",
+    r"|just|again|that's|it's|its|hmm|best|answers?|answer's|reply|letter|for|correct|antwort|la|ist|est|es|réponse|respuesta|nicht|pas|und|oder|et|wähle",
     re.IGNORECASE,
 )
 """The words after which a capital by itself is an option; after another, as in `vitamin C`, it is part of a name."""
@@ -88,7 +101,7 @@ def marked(text: str, question: Question) -> str:
     text = _by_text(question)(text)
     text = _SMALL.sub(lambda match: _by_small_letter(match, question), text)
     text = _CAPITAL.sub(lambda match: _by_capital(match, question), text)
-    text = _NUMBER.sub(_other_number, text)
+    text = _LITERAL.sub(_equal_or_other(question), text)
     return _without_lists(_SAME_TWICE.sub(r"\1", text), question)
 
 
@@ -122,11 +135,33 @@ def _by_text(question: Question) -> Callable[[str], str]:
     if not usable:
         return str
     usable.sort(key=lambda letter: len(texts[letter]), reverse=True)
-    shapes = "|".join(f"(?P<{letter}>{_shape(texts[letter])})" for letter in usable)
+    shapes = "|".join(f"(?P<{letter}>{_shape(texts[letter])}{_alias(texts[letter], question)})" for letter in usable)
     pattern = re.compile(f"{_STARTS}(?:{shapes}){_ENDS}", re.IGNORECASE)
     return lambda text: pattern.sub(
         lambda match: match[0] if _calculated(match) else MARKS[match.lastgroup or ""], text
     )
+
+
+_NAME = re.compile(r"(?:[A-Z][\w'.-]* ){1,3}(?P<last>[A-Z][\w'-]{3,})")
+_IN_WORDS_FROM = 4
+"""Smaller numbers stand in every text, `one of the two`, without being an answer."""
+
+
+def _alias(text: str, question: Question) -> str:
+    """What else means an option's text, as the rest of a pattern: a number in words, a person's last name."""
+    if text.isdigit() and int(text[:6]) >= _IN_WORDS_FROM and len(text) <= 4:
+        return rf"|{in_words(int(text))}(?! (?:hundred|thousand|million|times|and a half))"
+    name = _NAME.fullmatch(text)
+    if (
+        name
+        and sum(
+            re.search(rf"\b{re.escape(name['last'])}\b", part) is not None
+            for part in (question.stem, *question.choices)
+        )
+        == 1
+    ):
+        return rf"|{re.escape(name['last'])}"
+    return ""
 
 
 def _is_letter(text: str, question: Question) -> bool:
@@ -139,7 +174,11 @@ def _shape(text: str) -> str:
     if quantity := _QUANTITY.fullmatch(text):
         number, unit = re.escape(quantity["number"]), re.escape(quantity["unit"])
         # 6 N, 6N, 6 newtons, or 6 at the end of a line.
-        in_full = rf"{re.escape(quantity['unit'][0])}[a-z]{{2,12}}\b"
+        in_full = _DEGREES if "°" in quantity["unit"] else rf"{re.escape(quantity['unit'][0])}[a-z]{{2,12}}\b"
+        spelled = (
+            in_words(int(quantity["number"])) if quantity["number"].isdigit() and len(quantity["number"]) <= 4 else None
+        )
+        number = rf"(?:{number}|{spelled})" if spelled else number
         return rf"{number}(?: ?(?:{unit}{_NO_PART}|{in_full})|(?=[.!)]{{0,3}}(?:\n|$)))"
     if _NUMBER.fullmatch(text):
         return rf"{literal}{_NO_PART}(?!%)"
@@ -153,7 +192,12 @@ def _shape(text: str) -> str:
         if "=" in text
         else r"\s".join(map(re.escape, text.split()))
     )
-    return rf"{spaced}{_NO_PART}"
+    plural = "(?:e?s)?" if len(text) >= _PLURAL_FROM and text.isalpha() else ""
+    return rf"{spaced}{plural}{_NO_PART}"
+
+
+_DEGREES = r"(?:°|degrees?)(?: ?(?:celsius|centigrade|fahrenheit|[cf]\b))?"
+_PLURAL_FROM = 4
 
 
 def _calculated(match: re.Match[str]) -> bool:
@@ -166,6 +210,14 @@ def _calculated(match: re.Match[str]) -> bool:
 
 
 def _by_number(match: re.Match[str], question: Question) -> str:
+    if match["bare"] and of_judgements(question):
+        # `The second` is a scenario there, or a statement.
+        return match[0]
+    if match[0].endswith(" one") and not _NAMES_ONE.search(
+        match.string[max(0, match.start() - _AROUND_ONE) : match.start()]
+    ):
+        # `Earth is the third one` is about planets.
+        return match[0]
     digits, word = match["digits"] or match["number"], (match["word"] or match["bare"] or match["last"] or "").lower()
     place = int(digits) if digits else len(question.letters) if word == "last" else _ORDINALS.index(word) + 1
     return MARKS[LETTERS[place - 1]] if 1 <= place <= len(question.letters) else match[0]
@@ -199,9 +251,35 @@ def _in_name(before: str) -> bool:
     return word is not None and not _LEADS_TO_A_LETTER.fullmatch(word[1])
 
 
-def _other_number(match: re.Match[str]) -> str:
-    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
-    return match[0] if before.isalnum() or after.isalpha() or _calculated(match) else OTHER
+@lru_cache(maxsize=256)
+def _values(question: Question) -> Mapping[Fraction, str]:
+    """The options that are quantities, by their values; a value that several have names none."""
+    known = [
+        (value, letter)
+        for letter, text in _texts(question).items()
+        if (value := quantity(_UNKNOWN.sub("", text))) is not None
+    ]
+    count = Counter(value for value, _ in known)
+    return {value: letter for value, letter in known if count[value] == 1}
+
+
+def _equal_or_other(question: Question) -> Callable[[re.Match[str]], str]:
+    """What puts the mark of the option that a number equals, in whatever form it stands there, or the mark of no option."""
+    values = _values(question)
+
+    def mark(match: re.Match[str]) -> str:
+        before, after = (
+            match.string[max(0, match.start() - 1) : match.start()],
+            match.string[match.end() : match.end() + 1],
+        )
+        if before.isalnum() or after.isalpha() or _calculated(match):
+            return match[0]
+        value = quantity(match[0])
+        if value is not None and value in values:
+            return MARKS[values[value]]
+        return _NUMBER.sub(OTHER, match[0]) if _SPACED.search(match[0]) else OTHER
+
+    return mark
 
 
 def _without_lists(text: str, question: Question) -> str:

@@ -17,11 +17,16 @@ _CHARACTERS = str.maketrans({
     **dict.fromkeys("−–‒‑", "-"),
     **dict.fromkeys("×·⋅", " x "),
     ":": ":",
+    **{chr(0x2080 + digit): str(digit) for digit in range(10)},
+    **{sign: f"^{power}" for sign, power in zip("²³⁴⁵⁶⁷⁸⁹", range(2, 10), strict=True)},
+    "½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "⅛": "1/8", "⅜": "3/8", "⅝": "5/8", "⅞": "7/8",
 })  # fmt: skip
 
 _LATEX: _Replacements = (
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s?\{([^{}]{0,200})\}"), r"\1"),
     (re.compile(r"\\[dt]?frac\s?\{([^{}]{0,80})\}\s?\{([^{}]{0,80})\}"), r"\1/\2"),
+    (re.compile(r"(?<=[A-Za-z])_\{?(\d{1,3})\}?"), r"\1"),
+    (re.compile(r"\bsqrt ?\((\d{1,20})\)"), r"√\1"),
     (re.compile(r"\\sqrt\s?\{([^{}]{0,80})\}"), r"√\1"),
 )
 _LATEX_DEPTH = 3

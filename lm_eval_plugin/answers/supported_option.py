@@ -8,7 +8,10 @@ statement about an option decides, of several the last:
 | verdict | `The answer is B`, `B is correct`, `choose B`, `\boxed{B}`, `B. 56 ✅` |
 | alone | the reply begins with `B.`, or its last line is `B` |
 | conclusion | `so B`, `it is B`, `= 56`, `that leaves B` |
-| mention | the only option that is spoken of and not rejected, or the only one that is left |
+| mention | the only option that a clause asserts (`mentions`), or the only one that is left |
+
+A reply that hints, rejects or asks back (`tutoring`) is read for verdicts alone. Where the question asks for what is not so,
+false or least so (`polarity`), `negated` reads; pairs of judgements, as in moral scenarios, are read by `judgements`.
 
 What a clause rejects (`not B`, `B is too small`) it does not support. After a correction (`Wait, ...`) what was said before
 it no longer counts. `B or C` is undecided; `both B and C` supports both. A plain function of text: no model, no chance.
@@ -21,8 +24,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from lm_eval_plugin.answers.judgements import judged_option, of_judgements
+from lm_eval_plugin.answers.mentions import asserted
+from lm_eval_plugin.answers.negated import lacking
 from lm_eval_plugin.answers.option_marks import ANY, LETTER_OF, MARKS, OPTION, OTHER, given, marked
 from lm_eval_plugin.answers.plain_text import own_statements, plain
+from lm_eval_plugin.answers.polarity import Polarity, polarity_of
+from lm_eval_plugin.answers.tutoring import leaves_it_to_the_user, suggests_a_step
 from lm_eval_plugin.question import Question
 
 _END = 10_000
@@ -57,36 +65,58 @@ _IS = r"(?:\b(?:is|are|be|remains?|ist|est|es|sind|son)\b|:|是|为)"
 _VERDICTS = (
     # The answer is B.
     (
-        rf"(?:\b(?:answers?|solution|antwort|lösung|respuesta|réponse)\b|答案)"
+        rf"(?:\b(?:answers?|solution|antwort|lösung|respuesta|réponse)(?:'s)?\b|答案)"
         rf"(?:[^.\n:?!,{MARKS['A']}-{OTHER}]{{0,40}}?{_IS})?{_FILL}{_GROUP}"
     ),
     # The best option is B.
     rf"\b(?:correct|right|best|richtig|correcta)\b(?: \w+)?,? ?{_IS}{_FILL}{_GROUP}",
     # I'd go with B.
-    rf"(?:\b(?:choose|pick|select|go(?:ing)? with|take|opt for|leans? towards?|wähle|elijo)\b|选){_FILL}{_GROUP}",
+    (
+        r"(?:\b(?:choose|pick|select|go(?:ing)? (?:with|for)|stick with|settle on|take|opt for|i'd|leans? towards?|wähle"
+        rf"|elijo)\b|选){_FILL}{_GROUP}"
+    ),
     # B is the right one.
     (
         rf"{_GROUP} (?:is|are|must be|would be|seems|as)(?: (?:clearly|definitely|both|all|indeed|the|a|my|most)){{0,3}}"
-        r" (?:correct|right|best|answer|only)\b"
+        r" (?:correct|right|best|answer|the only|it)\b"
     ),
+    # B fits.
+    rf"{_GROUP} (?:fits|applies|holds|wins)\b",
     # B. 56 - yes
     rf"{_GROUP}[\s:|.,\-\")=]{{0,6}}(?:✅|✓|✔|☑|\b(?:correct|yes|right|it is)\b)",
+)
+_OUTRIGHT = (
+    # Of these it does not matter what the question asks for: `B is correct` may speak of a statement, `the answer is B` not.
+    _VERDICTS[0],
+    r"\b(?:correct|right|best|false|incorrect)\b(?: (?:answer|option|choice|letter))?,? ?" + rf"{_IS}{_FILL}{_GROUP}",
+    _VERDICTS[2],
+    (
+        rf"{_GROUP} (?:is|would be|must be|seems) (?:clearly |definitely )?(?:the|my) (?:right |correct |best |final )?"
+        r"(?:answer|choice|option|one)\b"
+    ),
 )
 _CONCLUSIONS = (
     (
         r"(?:\b(?:so|thus|therefore|hence|is|are|be|it's|its|that's|leaves|leaving|remains|say|think|guess|gives|giving|makes"
-        r"|get|gets|equals?|means|mean|matches|corresponds to|comes to|simplifies to|only|probably|ist|est|es|font|donc)\b,?"
-        rf"|=|≈|等于|是){_FILL}{_GROUP}(?! ?[+*/^]| x )"
+        r"|get|gets|equals?|works out (?:to|at)|adds? up to|totals?|averages(?: out)?(?: to)?|comes out (?:as|at|to)|amounts to"
+        r"|come to|means|mean|matches|corresponds to|comes to|simplifies to|only|probably|ist|est|es|font|donc)\b,?"
+        rf"|=|≈|等于|是)(?: (?:in|at|on)\b)?{_FILL}{_GROUP}(?! ?[+*/^]| x )"
     ),
-    rf"\b(?:but|sondern) {_FILL}{_GROUP}(?=[.,;!\n]|$)",
+    rf"\b(?:but|sondern) (?:from |by |in |with )?{_FILL}{_GROUP}(?=[.,;!\n]|$)",
+    # It stands for B, it was written by B.
+    rf"\b(?:it|that|this)(?:'s| is| was| stands| refers)(?: \w{{1,20}})? (?:by|for|to) (?:the )?{_GROUP}",
 )
 _RESULTS = (
     rf"(?:\b(?:i get|we get|gives|giving|makes|equals?|comes out as|comes to|leaves)\b|=){_FILL}{_GROUP}(?! ?[+*/^]| x )",
 )
 """What comes out of a calculation, an option or not."""
 
-_FIRST = re.compile(rf"\W{{0,8}}?(?P<group>{OPTION})(?!{_AND}{OPTION})(?= ?(?:[^\w ]|because\b|since\b|as\b|$))")
-_LAST = re.compile(rf"\n[^\w\n]{{0,8}}?(?P<group>{OPTION})[^\w{MARKS['A']}-{OTHER}]{{0,20}}\Z")
+_FIRST = re.compile(
+    rf"\W{{0,8}}?(?i:the |an? )?(?P<group>{OPTION})(?!{_AND}{OPTION})(?= ?(?:[^\w ]|because\b|since\b|as\b|(?:does|did|do)\b|$))"
+)
+_LAST = re.compile(
+    rf"(?:\n|(?<!say)(?<!says)[.!?:;] |\w - )[^\w\n]{{0,8}}?(?P<group>{OPTION})[^\w{MARKS['A']}-{OTHER}]{{0,20}}\Z"
+)
 _AT_LINE_START = re.compile(rf"\n[^\w\n{MARKS['A']}-{OTHER}]{{0,8}}({OPTION})")
 
 _NOT = re.compile(
@@ -94,6 +124,8 @@ _NOT = re.compile(
     r"|n't\b|不是|不选",
     re.IGNORECASE,
 )
+_SERIES = re.compile(rf"{OPTION}(?:{_AND}(?:and |or |nor )?(?:the )?{OPTION}){{1,9}}", re.IGNORECASE)
+_EITHER_OF = re.compile(r"\b(?:or|nor|oder|ou|and)\b", re.IGNORECASE)
 _CLAUSE_END = re.compile(r"[.;:!?\n,]|\b(?:but|so|it's|sondern)\b", re.IGNORECASE)
 _CLAUSE = 80
 """How many characters before an option are searched for a negation."""
@@ -103,6 +135,10 @@ _REJECTED = re.compile(
     r"|isn't)\b|❌|✗|✘)",
     re.IGNORECASE,
 )
+_REASON = re.compile(rf"{OPTION}[^.\n]{{0,60}}\b(?:because|since|as)\b[^.\n]{{0,80}}\Z")
+"""`It is 225, because 10 x 15 = 150` gives a reason for what it said."""
+_UNREAL = re.compile(rf"{ANY}[^.\n]{{0,30}}(?:\bwould\b|'d\b)[^.\n]{{0,30}}\Z")
+"""`250 would be 2.5 x 10^2` says what another option would take."""
 _CORRECTION = re.compile(
     r"(?:^|[.!?…\n,-])\s?(?:but |oh,? |hmm,? )?(?:wait|actually|sorry|correction|apologies)\b"
     r"|\b(?:scratch that|i apologi[sz]e|i (?:made a mistake|was wrong|meant|mean|miscounted)|let me (?:re\w+|double[- ]?check))\b"
@@ -114,14 +150,18 @@ _TAKEN_BACK = re.compile(r"\b(?:wrong|incorrect|mistake|not right|not correct|is
 
 def named_options(reply: str, question: Question) -> frozenset[str]:
     """The letters that a reply supports at its end; empty for none or undecided, several if it says that several hold."""
-    text = own_statements(plain(_ends(reply)), question.stem)
+    whole = plain(_ends(reply))
+    text = own_statements(whole, question.stem)
     said = marked(text, question)
+    reading = _Reading(question, polarity_of(question.stem), leaves_it_to_the_user(whole), suggests_a_step(whole))
+    if of_judgements(question):
+        return _outright(said, reading) or judged_option(text, question) or _supported(said, reading) or frozenset()
     correction = max((match.end() for match in _CORRECTION.finditer(said)), default=0)
     if correction:
-        corrected = _supported(said[correction:], question)
+        corrected = _supported(said[correction:], reading)
         if corrected is not None or _TAKEN_BACK.search(said, correction):
             return corrected or frozenset()
-    return _supported(said, question) or _described(text, question)
+    return _supported(said, reading) or frozenset()
 
 
 def named_option(reply: str, question: Question) -> str | None:
@@ -145,13 +185,47 @@ def _ends(reply: str) -> str:
     return reply if len(reply) <= 2 * _END else f"{reply[:_END]}\n{reply[-_END:]}"
 
 
-def _supported(said: str, question: Question) -> frozenset[str] | None:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What decides how a text about a question is read.
+
+    Args:
+        question: The question.
+        polarity: What it asks for.
+        guides: Whether the reply leaves the answer to the user, so that only a verdict counts.
+        suggests: Whether it suggests a step, so that a mere mention does not count.
+    """
+
+    question: Question
+    polarity: Polarity
+    guides: bool
+    suggests: bool
+
+
+def _supported(said: str, reading: _Reading) -> frozenset[str] | None:
     """The options that the strongest and last statement supports; None if no option is spoken of."""
+    if reading.polarity is not Polarity.POSITIVE:
+        outright = _outright(said, reading)
+        return outright if outright is not None or reading.guides else lacking(said, reading.question, reading.polarity)
     rejected = _rejections(said)
-    statements = list(_statements(said, rejected))
+    statements = [
+        each for each in _statements(said, rejected) if not reading.guides or each.strength is _Strength.VERDICT
+    ]
     if statements:
         return max(statements, key=lambda statement: (statement.strength, statement.end)).letters
-    return _only_one_left(said, frozenset(rejected), question)
+    return None if reading.guides else _only_one_left(said, frozenset(rejected), reading)
+
+
+def _outright(said: str, reading: _Reading) -> frozenset[str] | None:
+    """The options of the last verdict, or of a letter that stands alone, whatever the question asks for; None without one."""
+    statements = [
+        _Statement(
+            _Strength.VERDICT, match.end(), frozenset(LETTER_OF[mark] for mark in match["group"] if mark in LETTER_OF)
+        )
+        for match in (*_found(_OUTRIGHT, said), *(() if reading.guides else _standing_alone(said)))
+    ]
+    kept = [each for each in statements if len(each.letters) == 1]
+    return max(kept, key=lambda each: each.end).letters if kept else None
 
 
 def _statements(said: str, rejected: Mapping[str, int]) -> Iterator[_Statement]:
@@ -167,8 +241,11 @@ def _statements(said: str, rejected: Mapping[str, int]) -> Iterator[_Statement]:
 def _matches(said: str) -> Iterator[tuple[_Strength, re.Match[str]]]:
     yield from ((_Strength.VERDICT, match) for match in _found(_VERDICTS, said))
     yield from ((_Strength.ALONE, match) for match in _standing_alone(said))
-    # A number on the way to the answer is no answer.
-    yield from ((_Strength.CONCLUSION, match) for match in _found(_CONCLUSIONS, said) if match["group"] != OTHER)
+    # A number on the way to the answer is no answer, and neither is one in a reason for it.
+    for match in _found(_CONCLUSIONS, said):
+        before = said[max(0, match.start("group") - 2 * _CLAUSE) : match.start("group")]
+        if match["group"] != OTHER and not _UNREAL.search(before) and not _REASON.search(before):
+            yield _Strength.CONCLUSION, match
 
 
 def _found(patterns: tuple[str, ...], said: str) -> Iterator[re.Match[str]]:
@@ -196,53 +273,22 @@ def _rejections(said: str) -> dict[str, int]:
     for match in re.finditer(OPTION, said):
         clause = _CLAUSE_END.split(said[max(0, match.start() - _CLAUSE) : match.start()])[-1]
         if _NOT.search(clause):
-            places[LETTER_OF[match[0]]] = max(match.start(), places.get(LETTER_OF[match[0]], 0))
+            # `Not A, B or C` rejects all of them, `not A, B` the first.
+            series = _SERIES.match(said, match.start())
+            for mark in re.findall(OPTION, series[0]) if series and _EITHER_OF.search(series[0]) else match[0]:
+                places[LETTER_OF[mark]] = max(match.start(), places.get(LETTER_OF[mark], 0))
     return places
 
 
-def _only_one_left(said: str, rejected: frozenset[str], question: Question) -> frozenset[str] | None:
-    """The only option that is mentioned and not rejected, else the only one that is not rejected.
+def _only_one_left(said: str, rejected: frozenset[str], reading: _Reading) -> frozenset[str] | None:
+    """The only option that a sentence asserts, else the only one that is not rejected; None without one.
 
     Where something comes out that is no option, as in `I get 1. 56 less 6`, what is merely mentioned is not the answer.
     """
     if any(match["group"] == OTHER for match in _found(_RESULTS, said)):
         return None
-    standing = {LETTER_OF[mark] for mark in re.findall(OPTION, said)} - rejected - given(question)
-    if standing:
-        return frozenset(standing) if len(standing) == 1 else frozenset()
-    left = frozenset(question.letters) - rejected
+    found = asserted(said, reading.question, rejected | given(reading.question))
+    if found and not reading.suggests:
+        return found if len(found) == 1 else frozenset()
+    left = frozenset(reading.question.letters) - rejected
     return left if len(left) == 1 else None
-
-
-# Options that say of two statements whether they hold, as in moral scenarios and in `Statement 1 | ... Statement 2 | ...`.
-
-_OPPOSITE = {"wrong": "not wrong", "not wrong": "wrong", "true": "false", "false": "true"}
-_VALUE = re.compile(r"(?:(?P<not>\bnot|n't)(?: \w{1,20}){0,2} |\b)(?P<value>wrong|true|false)\b", re.IGNORECASE)
-_ABOUT = re.compile(
-    r"\b(?P<only>only )?(?:the )?(?:(?:scenario|statement) (?P<number>[12])|(?P<word>first|second)|(?P<both>both|neither))\b"
-    r"(?P<rest>(?:(?!\b(?:(?:scenario|statement) [12]|first|second)\b)[^.\n]){0,200})",
-    re.IGNORECASE,
-)
-
-
-def _described(text: str, question: Question) -> frozenset[str]:
-    """The option such as `Wrong, Not wrong` whose parts a text says of the first and of the second statement."""
-    pairs = {choice.casefold(): letter for letter, choice in zip(question.letters, question.choices, strict=True)}
-    if not all(set(pair.split(", ")) <= set(_OPPOSITE) for pair in pairs):
-        return frozenset()
-    values: dict[int, str] = {}
-    for about in _ABOUT.finditer(text):
-        if value := _VALUE.search(about["rest"]):
-            values |= _said_of(about, value)
-    return frozenset(pairs.get(f"{values.get(1)}, {values.get(2)}", ""))
-
-
-def _said_of(about: re.Match[str], value: re.Match[str]) -> dict[int, str]:
-    """What a clause says of statement 1, of statement 2, or of both."""
-    said = value["value"].lower()
-    if bool(value["not"]) != ((about["both"] or "").lower() == "neither"):
-        said = _OPPOSITE[said]
-    if about["both"]:
-        return {1: said, 2: said}
-    place = int(about["number"] or ("first", "second").index(about["word"].lower()) + 1)
-    return {place: said, 3 - place: _OPPOSITE[said]} if about["only"] else {place: said}

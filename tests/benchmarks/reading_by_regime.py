@@ -98,7 +98,7 @@ def main() -> None:
         started = time.process_time()
         cases = labelled(file)
         print(f"{file.name}: {len(cases)} replies in {time.process_time() - started:.2f} s", *table(cases), sep="\n")
-        if "--failures" in sys.argv and file == HALVES[0]:
+        if "--failures" in sys.argv and file.name == HALVES[0].name:
             for case in cases:
                 if (case.read or "") != case.label:
                     print(
