@@ -251,7 +251,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         if "bypass" in self._metric_fn_list:
             return {"bypass": None}
         *static, transcripts = results
-        scores = self._static_metrics(doc, static)
+        scores = self.static_metrics(doc, static)
         primary = scores.pop("acc_static", None)
         held = tuple(Transcript.from_json(transcript) for transcript in transcripts)
         metrics: dict[str, Any] = question_metrics(
@@ -331,7 +331,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         self.sampler.rnd.setstate(state)
         return context
 
-    def _static_metrics(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
+    def static_metrics(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
+        """The static scores of a question, by what was said to its static requests, in their order."""
         metrics: dict[str, Any] = {}
         if "free_text" in self.static_scores:
             *results, (transcript,) = results

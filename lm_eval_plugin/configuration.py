@@ -119,6 +119,10 @@ class DialogueConfig(Strict):
         kv_cache: How much memory each of the two models may use to keep what it computed of a dialogue's earlier turns:
             bytes, or a text such as `8GiB`, or 0; by default a quarter of what is free on its device when the dialogues
             begin. It changes nothing that is said. For models of the `hf` backend.
+        outage_s: How long, in seconds and each time, a server of either side is waited for that has answered before and does not
+            any more; 0 for not at all.
+        max_model_errors: The share of dialogues that may end by a model error; with more, and more than one, the command's exit
+            status is 1.
         include: A task file of the host that this one is made of, relative to the host's task folder; a template over
             the task's own keys.
     """
@@ -137,6 +141,8 @@ class DialogueConfig(Strict):
     choices: str | None = None
     shuffle_choices: bool = False
     kv_cache: ByteSize | None = None
+    outage_s: float = Field(300.0, ge=0)
+    max_model_errors: float = Field(0.05, ge=0, le=1)
     include: str | None = None
 
     @model_validator(mode="after")

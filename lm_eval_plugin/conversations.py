@@ -18,7 +18,7 @@ from lm_eval_plugin.caching.model_identity import model_identity
 from lm_eval_plugin.configuration import DialogueConfig, JudgeConfig, check_devices_of
 from lm_eval_plugin.dialogue_warnings import warn, warn_of_unread
 from lm_eval_plugin.engine import ChatModel, Reply
-from lm_eval_plugin.errors import SimulatorError
+from lm_eval_plugin.errors import ServerGoneError, SimulatorError
 from lm_eval_plugin.holding import Job, hold
 from lm_eval_plugin.host_model import HostModel, serving
 from lm_eval_plugin.interruption import interruptible
@@ -82,20 +82,24 @@ def _transcripts(
     with DialogueStore.beside(lm) as store:
         for group in groups.values():
             asked = [(read[instance], repeat) for instance, repeat in group]
-            transcripts = finish(_held(lm, asked, store), [request for request, _ in asked])
+            ended: dict[int, Transcript] = {}
+            try:
+                transcripts = finish(_held(lm, asked, store, ended), [request for request, _ in asked])
+            except ServerGoneError as error:
+                error.finished = {**held, **{group[place]: each.to_json() for place, each in ended.items()}}
+                raise
             held.update(zip(group, (transcript.to_json() for transcript in transcripts), strict=True))
     return [held[job] for job in jobs]
 
 
-def _held(lm: LM, jobs: Sequence[Job], store: DialogueStore | None) -> list[Transcript]:
-    """The transcripts of the jobs, kept as they end where there is a store and a key for each."""
+def _held(lm: LM, jobs: Sequence[Job], store: DialogueStore | None, ended: dict[int, Transcript]) -> list[Transcript]:
+    """The transcripts of the jobs, kept as they end where there is a store and a key for each, else put into `ended`."""
     keys = None if store is None else _keys(lm, jobs)
     if store is not None and keys is not None:
         transcripts = _resumed(lm, jobs, keys, store)
     else:
-        ended: set[int] = set()
         with interruptible(total=len(jobs), finished=lambda: len(ended), kept_in=None):
-            transcripts = hold(lm, jobs, on_end=lambda place, _: ended.add(place))
+            transcripts = hold(lm, jobs, on_end=ended.__setitem__)
     warn(transcripts)
     return transcripts
 

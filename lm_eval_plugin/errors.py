@@ -3,6 +3,7 @@
     ChatbenchError
     ├── ConfigError      what the user asked for cannot be done: a key, a value, a data set, a flag
     ├── ModelError       a language model cannot be loaded or used as asked
+    │   └── ServerGoneError   its server stopped answering in the midst of a run
     ├── SimulatorError   the simulated user's model, adapter or window does not fit the task
     └── JudgeError       the judge's model cannot be loaded or used
 
@@ -24,6 +25,18 @@ class ConfigError(ChatbenchError):
 
 class ModelError(ChatbenchError):
     """A language model cannot be loaded or used as asked."""
+
+
+class ServerGoneError(ModelError):
+    """A server that had answered stopped, and did not come back in time; what was finished is kept where there is a cache.
+
+    Attributes:
+        finished: The transcripts that no cache keeps, as JSON: by the identity of their request and which of its dialogues.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.finished: dict[tuple[int, int], str] = {}
 
 
 class SimulatorError(ChatbenchError):

@@ -68,6 +68,7 @@ def hold(
             request.dialogue.simulator,
             request.dialogue.kv_cache,
             parts_reasoning=request.dialogue.protocol != PAPER,
+            outage_s=request.dialogue.outage_s,
         )
         models, at_once = _speakers(assistant, user, request, stack)
         people = any(isinstance(model, Person) for model in models.values())
@@ -152,6 +153,7 @@ def assistant_model(lm: LM, request: DialogueRequest) -> HostModel:
         gen_kwargs=settings.gen_kwargs,
         chat_format=_chat_format(lm, chat_template=request.chat_template),
         kept_bytes=request.dialogue.kv_cache,
+        outage_s=request.dialogue.outage_s,
     )
 
 

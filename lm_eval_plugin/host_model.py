@@ -54,6 +54,7 @@ class HostModel:
         kept_bytes: How much memory may hold keys and values of the dialogues' earlier turns; None for a quarter of what is
             free. For models that generate in this process.
         parts_reasoning: Whether thoughts are parted from what the model says.
+        outage_s: How long its server is waited for where it stops answering; 0 for not at all.
 
     Raises:
         ModelError: Its tokenizer has no end token.
@@ -71,6 +72,7 @@ class HostModel:
         chat_format: ChatFormat | None = None,
         kept_bytes: int | None = None,
         parts_reasoning: bool = True,
+        outage_s: float = 0,
     ) -> None:
         _check_tokenizer(lm, name)
         self.lm = lm
@@ -92,7 +94,7 @@ class HostModel:
             "temperature": temperature,
             **(gen_kwargs or {}),
         }
-        self._generation = _generation(lm, name, self._gen_kwargs, kept_bytes)
+        self._generation = _generation(lm, name, self._gen_kwargs, kept_bytes, outage_s)
 
     @property
     def places(self) -> frozenset[str]:
@@ -215,10 +217,12 @@ def _known_length(ids: object) -> int | None:
     return len(ids) if isinstance(ids, list) and all(isinstance(token, int) for token in ids) else None
 
 
-def _generation(lm: LM, name: str, gen_kwargs: Mapping[str, Any], kept_bytes: int | None) -> Generation:
+def _generation(
+    lm: LM, name: str, gen_kwargs: Mapping[str, Any], kept_bytes: int | None, outage_s: float
+) -> Generation:
     """The best way that there is to have a model generate."""
     if speaks_http(lm):
-        return ApiGeneration(lm, name)
+        return ApiGeneration(lm, name, outage_s)
     if not generates_locally(lm, gen_kwargs):
         return HostGeneration(lm, name)
     if bound := settings_of_batches(lm):

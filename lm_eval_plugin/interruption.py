@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from lm_eval_plugin.errors import ServerGoneError
 from lm_eval_plugin.terminal import logger_of
 
 logger = logger_of(__name__)
@@ -21,8 +22,8 @@ _TERMINATED = 128 + signal.SIGTERM
 def interruptible(total: int, finished: Callable[[], int], kept_in: Path | None) -> Iterator[None]:
     """Say on Ctrl-C and SIGTERM how far the dialogues have come and how to go on.
 
-    Ctrl-C stays a `KeyboardInterrupt`, whose text says it; SIGTERM becomes a `SystemExit` with status 143, so that
-    whatever is open is closed, and a warning says it.
+    A server that is gone ends a run likewise. Ctrl-C stays a `KeyboardInterrupt`, whose text says it; SIGTERM becomes a
+    `SystemExit` with status 143, so that whatever is open is closed, and a warning says it.
 
     Args:
         total: How many dialogues are to be held, those that were found finished included.
@@ -34,6 +35,8 @@ def interruptible(total: int, finished: Callable[[], int], kept_in: Path | None)
             yield
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_how_to_go_on(finished(), total, kept_in)) from None
+    except ServerGoneError as error:
+        raise ServerGoneError(f"{error}\n{_how_to_go_on(finished(), total, kept_in)}") from error
     except _TerminatedError:
         logger.warning("%s", _how_to_go_on(finished(), total, kept_in))
         raise

@@ -18,15 +18,15 @@ import functools
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lm_eval_plugin.command_errors import show_errors_plainly
 from lm_eval_plugin.dialogue_overrides import merge_dialogue_blocks
-from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.errors import ConfigError, ServerGoneError
 
 MODEL_ALIASES = {"chatbench-demo": "lm_eval_plugin.demo.model:DemoAssistant"}
 """Model types that are added to the host, by the object that implements them."""
@@ -130,6 +130,7 @@ def check_runs_early() -> None:
         from lm_eval_plugin.early_checks import check_run
 
         check_run(manager, config)
+        _COMMAND.update(output_path=config.output_path, model_source=config.model, model_args=config.model_args)
         return manager
 
     @functools.wraps(build)
@@ -178,6 +179,7 @@ def _summarizing(evaluate: Any) -> Any:
     @functools.wraps(evaluate)
     def summarizing(*args: Any, **kwargs: Any) -> Any:
         from lm_eval_plugin.chat_format import prompting
+        from lm_eval_plugin.command_errors import check_model_errors
         from lm_eval_plugin.run_results import add_summary, quiet_about_absent_scores
 
         bound = signature.bind(*args, **kwargs)
@@ -187,7 +189,7 @@ def _summarizing(evaluate: Any) -> Any:
         logged = bound.arguments["log_samples"]
         # The samples are what the summary is made of, and what several processes gather.
         bound.arguments["log_samples"] = logged or bool(tasks)
-        with quiet_about_absent_scores(tasks):
+        with quiet_about_absent_scores(tasks), _written_if_unfinished(tasks):
             results = evaluate(*bound.args, **bound.kwargs)
         if results is not None and tasks:
             add_summary(results, tasks)
@@ -196,11 +198,31 @@ def _summarizing(evaluate: Any) -> Any:
                     bound.arguments["lm"], chat_template=bool(bound.arguments["apply_chat_template"])
                 )
             }
+            check_model_errors(
+                results["chatbench"]["tasks"], min(task.dialogue.max_model_errors for task in tasks.values())
+            )
             if not logged:
                 del results["samples"]
         return results
 
     return summarizing
+
+
+_COMMAND: dict[str, Any] = {}
+"""Of the command that runs: its output path, and the model under test."""
+
+
+@contextmanager
+def _written_if_unfinished(tasks: Mapping[str, Any]) -> Iterator[None]:
+    """Write what is finished of a run that a server ends, beside the output path of the command, if it has one."""
+    try:
+        yield
+    except ServerGoneError as error:
+        if error.finished and _COMMAND.get("output_path"):
+            from lm_eval_plugin.unfinished import write_unfinished
+
+            write_unfinished(Path(_COMMAND["output_path"]), tasks, error.finished, _COMMAND)
+        raise
 
 
 def _explaining_missing_loglikelihoods(evaluate: Any) -> Any:

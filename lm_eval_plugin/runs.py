@@ -24,8 +24,8 @@ from lm_eval_plugin.request import DialogueRequest
 from lm_eval_plugin.summary import VERSION
 
 _DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T[\d-]+(?:\.\d+)?)"
-_NAME = re.compile(rf"samples_(?P<task>.+)_{_DATE}\.jsonl")
-_RESULTS = re.compile(rf"results_{_DATE}\.json")
+_NAME = re.compile(rf"(?P<kind>samples|unfinished)_(?P<task>.+)_{_DATE}\.jsonl")
+_RESULTS = re.compile(rf"(?:unfinished_)?results_{_DATE}\.json")
 _SAID = 3  # problems of one file that are told one by one
 
 
@@ -49,8 +49,7 @@ def read_run(paths: Iterable[Path], missing: Broken = refuse) -> dict[str, list[
 
 
 def _check_whole(task: str, file: Path, read: int, missing: Broken) -> None:
-    match = _NAME.fullmatch(file.name)
-    results = file.with_name(f"results_{match['date']}.json") if match else None
+    results = _results_of(file) if _NAME.fullmatch(file.name) else None
     if results is None or not results.is_file():
         return
     questions = _summaries(_results(results)).get(task, {}).get("questions", read)
@@ -83,13 +82,22 @@ def _latest(folder: Path) -> dict[str, Path]:
     Raises:
         ConfigError: There is none, or there are runs of several models, of which one would be mistaken for the other.
     """
-    named = list(_named(folder.rglob("samples_*.jsonl")))
+    # What a run left that a server ended counts only where there is no finished one.
+    named = list(_named(folder.rglob("samples_*.jsonl"))) or list(_named(folder.rglob("unfinished_*.jsonl")))
     if not named:
         raise ConfigError(f"{folder} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path")
     if len(places := sorted({str(file.parent) for file, _ in named})) > 1:
         raise ConfigError(f"{folder} holds runs in several folders; name one of {', '.join(places)}")
     latest = max(match["date"] for _, match in named)
     return {match["task"]: file for file, match in named if match["date"] == latest}
+
+
+def _results_of(samples: Path) -> Path:
+    """The results file that belongs to a file of samples."""
+    match = _NAME.fullmatch(samples.name)
+    assert match is not None  # noqa: S101  # files are found by this pattern
+    unfinished = "unfinished_" if match["kind"] == "unfinished" else ""
+    return samples.with_name(f"{unfinished}results_{match['date']}.json")
 
 
 def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
@@ -156,8 +164,8 @@ def load_run(path: Path, broken: Broken = refuse) -> Run:
         raise ConfigError(f"{path} is no results_*.json; name that, or the folder that holds it")
     files = _of_date(path.parent, match["date"]) if path.is_file() and match else dict(sample_files([path]))
     some = next(iter(files.values()))
+    where = _results_of(some)
     date = _NAME.fullmatch(some.name)["date"]  # type: ignore[index]  # files are found by this pattern
-    where = some.with_name(f"results_{date}.json")
     results = _results(where)
     for name in _summaries(results).keys() - files.keys():
         broken(ConfigError(f"{where} tells of the task {name}, but there is no samples_{name}_{date}.jsonl beside it"))
@@ -169,7 +177,7 @@ def load_run(path: Path, broken: Broken = refuse) -> Run:
 
 
 def _of_date(folder: Path, date: str) -> dict[str, Path]:
-    files = {match["task"]: file for file, match in _named(folder.glob("samples_*.jsonl")) if match["date"] == date}
+    files = {match["task"]: file for file, match in _named(folder.glob("*.jsonl")) if match["date"] == date}
     if not files:
         raise ConfigError(f"{folder} holds no samples_*_{date}.jsonl; run lm_eval with --log_samples")
     return files
@@ -198,8 +206,7 @@ def _summaries(results: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def model_of(samples: Path) -> str:
     """The model that a samples file is of, as the host names it; the file's folder where no results file lies beside it."""
-    match = _NAME.fullmatch(samples.name)
-    results = samples.with_name(f"results_{match['date']}.json") if match else None
+    results = _results_of(samples) if _NAME.fullmatch(samples.name) else None
     folder = samples.parent.name
     return folder if results is None or not results.is_file() else _model(_results(results), folder)
 
@@ -237,7 +244,7 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
     if request is None:
         return None
     settings = {
-        **masked(request.dialogue.model_dump(mode="json")),
+        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors"})),
         "simulator": records[0].transcripts[0].simulator,
         "system_instruction": request.system,
         "chat_template": request.chat_template,

@@ -70,13 +70,14 @@ def _name_of(person: str) -> str:
 
 
 def user_model(
-    config: SimulatorConfig, kept_bytes: int | None = None, *, parts_reasoning: bool = True
+    config: SimulatorConfig, kept_bytes: int | None = None, *, parts_reasoning: bool = True, outage_s: float = 0
 ) -> HostModel | Person | None:
     """Who speaks for the simulated user; its model is loaded at its first use. None for a policy without one.
 
     Args:
         config: The simulator.
         kept_bytes: How much memory may hold what its model computed of earlier turns; None for a part of what is free.
+        outage_s: How long its server is waited for where it stops answering.
         parts_reasoning: Whether its thoughts are taken out of its messages; the paper's protocol sends them.
 
     Raises:
@@ -103,6 +104,7 @@ def user_model(
         chat_format=None if config.policy == "chatbench" else chat_format_of(lm, chat_template=config.chat_template),
         kept_bytes=kept_bytes,
         parts_reasoning=parts_reasoning,
+        outage_s=outage_s,
     )
 
 

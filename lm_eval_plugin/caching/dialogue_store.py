@@ -31,7 +31,8 @@ _MAKE_TABLE = "CREATE TABLE IF NOT EXISTS dialogues (key TEXT PRIMARY KEY, trans
 
 _NOT_SAID = {
     # Who judges, how the model alone is scored, where the question came from, and what memory may be used.
-    *("judge", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache"),
+    *("judge", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
+    "max_model_errors",
     # Each repeat has a key of its own, so that more of them find those that there are.
     "repeats",
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,11 +22,14 @@ from lm_eval.api.model import LM
 from lm_eval.models.api_models import TemplateAPI
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from lm_eval_plugin.errors import ServerGoneError
 from lm_eval_plugin.generation import Generated, Prompted
 from lm_eval_plugin.generation.api_client import ApiClient
 from lm_eval_plugin.generation.circuit import Circuit
+from lm_eval_plugin.generation.outage import Found, Outage
 from lm_eval_plugin.generation.server_errors import FAILURES, StatusError, is_refusal, kind_of, may_pass
 from lm_eval_plugin.generation.shared_time import Written, with_shares
+from lm_eval_plugin.masking import without_credentials
 from lm_eval_plugin.model_loading import unreachable, without_addresses
 from lm_eval_plugin.terminal import logger_of
 
@@ -33,6 +37,8 @@ logger = logger_of(__name__)
 
 _PROBE_TIMEOUT_S = 10
 _LONGEST_PAUSE_S = 60
+_SENT_AGAIN = 2
+"""How often a request is sent again after an outage; one that ends a server each time is given up."""
 
 _backoff = wait_random_exponential(multiplier=1, max=10)
 
@@ -53,6 +59,7 @@ class _Call:
         gen_kwargs: As the host's `generate_until` takes them.
         turns: How many of them may be under way.
         missed: How many prompts got no reply, by the reason.
+        waiting: Held by whoever waits for a server that is gone.
         error: The first with which a request failed.
         given_up: Whether the server stopped answering and did not answer the probe either.
     """
@@ -62,6 +69,7 @@ class _Call:
     turns: asyncio.Semaphore
     probing: asyncio.Lock = field(default_factory=asyncio.Lock)
     missed: Counter[str] = field(default_factory=Counter)
+    waiting: asyncio.Lock = field(default_factory=asyncio.Lock)
     error: BaseException | None = None
     given_up: bool = False
 
@@ -80,13 +88,17 @@ class ApiGeneration:
     Args:
         lm: The backend; see `speaks_http`.
         name: What to call it in messages.
+        outage_s: How long to wait, each time, for a server that has answered before and does not any more; see `Outage`. With 0
+            its prompts have no reply.
     """
 
     seeded = False
 
-    def __init__(self, lm: TemplateAPI, name: str) -> None:
+    def __init__(self, lm: TemplateAPI, name: str, outage_s: float = 0) -> None:
         self._lm = lm
         self._name = name
+        self._outage = Outage(f"{name} at {without_credentials(str(lm.base_url))}", outage_s)
+        self._answered: Prompted | None = None
         self._at_once = max(1, lm._concurrent)  # noqa: SLF001  # as the host spells its own argument
         self._batch_size = max(1, lm._batch_size)  # noqa: SLF001
         self._client = ApiClient(lm)
@@ -131,18 +143,47 @@ class ApiGeneration:
     async def _replies(self, call: _Call, batch: Sequence[Prompted]) -> Sequence[Written | None]:
         """What a batch of prompts gets in the end."""
         async with call.turns:
-            if not await self._answers(call, batch[0]):
-                call.missed["not sent, as the server had stopped answering"] += len(batch)
-                return [None] * len(batch)
-            try:
-                replies = await self._send(call.session, batch, call.gen_kwargs)
-            except FAILURES as error:
-                call.missed[kind_of(error)] += len(batch)
-                self._failed(call, error)
-                return [None] * len(batch)
-        self._circuit.succeeded()
-        call.missed["no text"] += replies.count(None)
-        return replies
+            for _ in range(_SENT_AGAIN + 1):
+                if not await self._answers(call, batch[0]):
+                    call.missed["not sent, as the server had stopped answering"] += len(batch)
+                    return [None] * len(batch)
+                sent = time.monotonic()
+                try:
+                    replies = await self._send(call.session, batch, call.gen_kwargs)
+                except FAILURES as error:
+                    if await self._is_to_be_sent_again(call, error, sent):
+                        continue
+                    call.missed[kind_of(error)] += len(batch)
+                    self._failed(call, error)
+                    return [None] * len(batch)
+                self._circuit.succeeded()
+                self._answered = batch[0]
+                call.missed["no text"] += replies.count(None)
+                return replies
+        call.missed["the server stopped answering at each try"] += len(batch)
+        return [None] * len(batch)
+
+    async def _is_to_be_sent_again(self, call: _Call, error: BaseException, sent: float) -> bool:
+        """Whether a request failed because the server was gone for a while.
+
+        Raises:
+            ServerGoneError: It has not come back.
+        """
+        answered = self._answered
+        if answered is None or not self._outage.patient or is_refusal(error):
+            return False
+        found = await self._outage.wait(lambda: self._is_answered(call, answered), sent, call.waiting)
+        if found is Found.GONE:
+            raise ServerGoneError(str(unreachable(self._name, self._lm.base_url, error))) from error
+        return found is Found.BACK
+
+    async def _is_answered(self, call: _Call, prompt: Prompted) -> bool:
+        """Whether the server replies to a prompt to which it has replied before."""
+        try:
+            await asyncio.wait_for(self._client.send(call.session, [prompt], _one_token(call)), _PROBE_TIMEOUT_S)
+        except FAILURES as error:
+            return is_refusal(error)
+        return True
 
     async def _answers(self, call: _Call, prompt: Prompted) -> bool:
         """Whether the server can be counted on; where it cannot, one probe decides for the rest of the call."""
@@ -154,9 +195,8 @@ class ApiGeneration:
 
     async def _probe(self, call: _Call, prompt: Prompted) -> None:
         """Ask for a single token, with the usual tries, but in little time."""
-        one_token = {key: entry for key, entry in call.gen_kwargs.items() if key != "max_tokens"} | {"max_gen_toks": 1}
         try:
-            await asyncio.wait_for(self._send(call.session, [prompt], one_token), _PROBE_TIMEOUT_S)
+            await asyncio.wait_for(self._send(call.session, [prompt], _one_token(call)), _PROBE_TIMEOUT_S)
         except FAILURES as error:
             self._failed(call, error)
         else:
@@ -188,6 +228,11 @@ class ApiGeneration:
                 reasons,
                 f"; the first: {said}" if said else "",
             )
+
+
+def _one_token(call: _Call) -> dict[str, Any]:
+    """How to generate a single token."""
+    return {key: entry for key, entry in call.gen_kwargs.items() if key != "max_tokens"} | {"max_gen_toks": 1}
 
 
 def _pause_s(state: RetryCallState) -> float:
