@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION
+from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION, OTHER
 from lm_eval_plugin.question import Question
 
 CLAUSE = re.compile(r"[.!?;](?=\s|$)|\n+|,? \b(?:but|while|whereas|although|though|however)\b")
@@ -72,7 +72,9 @@ _FEW_WORDS = 4
 def asserted(said: str, question: Question, rejected: frozenset[str]) -> frozenset[str]:
     """The options that the clauses of a marked text assert."""
     found: set[str] = set()
-    if len(said.split()) <= _FEW_WORDS and not _UNREAL.search(said) and not _DENIED.search(said):
+    subject = _AS_SUBJECT.search(said)
+    alone = subject is None or len(said.split()) <= _FEW_WORDS // 2 or not _says_besides(subject["rest"], question)
+    if alone and len(said.split()) <= _FEW_WORDS and not _UNREAL.search(said) and not _DENIED.search(said):
         # A reply that says hardly anything else.
         found |= {LETTER_OF[mark] for mark in re.findall(OPTION, said)} - rejected
     for clause in CLAUSE.split(said):
@@ -112,14 +114,20 @@ def _asserts(clause: str, question: Question) -> bool:
     own = content(question.stem)
     if not own:
         # Of a bare number only what it is can be said, and that may be anything.
-        return subject is None
+        return subject is None and OTHER not in clause and not re.search(r"\d", clause)
     if _answers(clause, own) or _superlatives(question.stem) & _superlatives(clause):
         return True
-    if subject is not None and words_besides(_REASON.sub("", subject["rest"]), question):
+    if subject is not None and _says_besides(subject["rest"], question):
         return False
     shared, besides = own & _stems(clause), words_besides(clause, question)
     # What takes up just half of the question and speaks of something else besides may answer another one.
     return len(shared) * 2 > len(own) or (len(shared) * 2 == len(own) and not besides)
+
+
+def _says_besides(rest: str, question: Question) -> bool:
+    """Whether what is said of an option, before any reason, has a number or words that are not the question's."""
+    told = _REASON.sub("", rest)
+    return OTHER in told or words_besides(told, question)
 
 
 def _answers(clause: str, own: frozenset[str]) -> bool:

@@ -274,7 +274,7 @@ def _equal_or_other(question: Question) -> Callable[[re.Match[str]], str]:
         )
         if before.isalnum() or after.isalpha() or _calculated(match):
             return match[0]
-        value = quantity(match[0])
+        value = quantity(match[0]) if values else None
         if value is not None and value in values:
             return MARKS[values[value]]
         return _NUMBER.sub(OTHER, match[0]) if _SPACED.search(match[0]) else OTHER

@@ -25,13 +25,13 @@ _CHARACTERS = str.maketrans({
 _LATEX: _Replacements = (
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|operatorname)\s?\{([^{}]{0,200})\}"), r"\1"),
     (re.compile(r"\\[dt]?frac\s?\{([^{}]{0,80})\}\s?\{([^{}]{0,80})\}"), r"\1/\2"),
-    (re.compile(r"(?<=[A-Za-z])_\{?(\d{1,3})\}?"), r"\1"),
-    (re.compile(r"\bsqrt ?\((\d{1,20})\)"), r"√\1"),
     (re.compile(r"\\sqrt\s?\{([^{}]{0,80})\}"), r"√\1"),
 )
 _LATEX_DEPTH = 3
 _BOXED = re.compile(r"\\boxed\s?\{([^{}]{0,300})\}")
 _SYMBOLS: _Replacements = (
+    (re.compile(r"(?<=[A-Za-z])_\{?(\d{1,3})\}?"), r"\1"),
+    (re.compile(r"\bsqrt ?\((\d{1,20})\)"), r"√\1"),
     (re.compile(r"\\(?:times|cdot)\b ?"), " x "),
     (re.compile(r"\\(?:[,;:! ()\[\]]|quad\b|left\b|right\b)"), " "),
     (re.compile(r"\\pi\b"), "π"),
@@ -74,7 +74,7 @@ def plain(text: str) -> str:
     Of a reply that thinks aloud in `<think>` tags only what follows them is left.
     """
     text = _single_spaced(text.rpartition("</think>")[2].translate(_CHARACTERS))
-    for _ in range(_LATEX_DEPTH):
+    for _ in range(_LATEX_DEPTH if "\\" in text else 0):
         text = _replaced(text, _LATEX)
     text = _BOXED.sub(r"\nAnswer: \1\n", _replaced(text, _SYMBOLS))
     return _single_spaced(_replaced(_replaced(_single_spaced(text), _MARKUP), _NUMBERS))

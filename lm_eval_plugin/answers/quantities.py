@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from math import isqrt
 
 _DIGITS, _EXPONENT = 40, 400
@@ -29,6 +30,7 @@ _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eigh
 _SPELLED = 10_000
 
 
+@lru_cache(maxsize=4096)
 def quantity(text: str) -> Fraction | None:
     """The value of a quantity in plain form; None for any other text, or beyond the bounds."""
     match = _LITERAL.fullmatch(text.strip())

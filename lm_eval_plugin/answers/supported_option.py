@@ -137,8 +137,17 @@ _REJECTED = re.compile(
 )
 _REASON = re.compile(rf"{OPTION}[^.\n]{{0,60}}\b(?:because|since|as)\b[^.\n]{{0,80}}\Z")
 """`It is 225, because 10 x 15 = 150` gives a reason for what it said."""
-_UNREAL = re.compile(rf"{ANY}[^.\n]{{0,30}}(?:\bwould\b|'d\b)[^.\n]{{0,30}}\Z")
-"""`250 would be 2.5 x 10^2` says what another option would take."""
+_UNREAL = re.compile(
+    rf"{ANY}[^.\n]{{0,30}}(?:\bwould\b|'d\b)[^.\n]{{0,30}}\Z"
+    r"|\b(?:people|students|everyone|everybody|somebody)\b[^.\n]{0,30}\Z"
+)
+"""`250 would be 2.5 x 10^2` says what another option would take, `most people say 250` what others think."""
+_GOES_ON = re.compile(
+    r",? (?:but (?:we|you|this|that|the question)|so (?:take|add|subtract|you|we|now|go|try)|and now|now|you(?:'re| are| were)"
+    r"|short\b)",
+    re.IGNORECASE,
+)
+"""`The area is 36, but we want the way around` is a step on the way."""
 _CORRECTION = re.compile(
     r"(?:^|[.!?…\n,-])\s?(?:but |oh,? |hmm,? )?(?:wait|actually|sorry|correction|apologies)\b"
     r"|\b(?:scratch that|i apologi[sz]e|i (?:made a mistake|was wrong|meant|mean|miscounted)|let me (?:re\w+|double[- ]?check))\b"
@@ -153,7 +162,7 @@ def named_options(reply: str, question: Question) -> frozenset[str]:
     whole = plain(_ends(reply))
     text = own_statements(whole, question.stem)
     said = marked(text, question)
-    reading = _Reading(question, polarity_of(question.stem), leaves_it_to_the_user(whole), suggests_a_step(whole))
+    reading = _Reading(question, polarity_of(question.stem), leaves_it_to_the_user(whole), whole)
     if of_judgements(question):
         return _outright(said, reading) or judged_option(text, question) or _supported(said, reading) or frozenset()
     correction = max((match.end() for match in _CORRECTION.finditer(said)), default=0)
@@ -193,13 +202,13 @@ class _Reading:
         question: The question.
         polarity: What it asks for.
         guides: Whether the reply leaves the answer to the user, so that only a verdict counts.
-        suggests: Whether it suggests a step, so that a mere mention does not count.
+        whole: The reply in plain form; one that suggests a step is read for more than mere mentions.
     """
 
     question: Question
     polarity: Polarity
     guides: bool
-    suggests: bool
+    whole: str
 
 
 def _supported(said: str, reading: _Reading) -> frozenset[str] | None:
@@ -244,7 +253,8 @@ def _matches(said: str) -> Iterator[tuple[_Strength, re.Match[str]]]:
     # A number on the way to the answer is no answer, and neither is one in a reason for it.
     for match in _found(_CONCLUSIONS, said):
         before = said[max(0, match.start("group") - 2 * _CLAUSE) : match.start("group")]
-        if match["group"] != OTHER and not _UNREAL.search(before) and not _REASON.search(before):
+        aside = _UNREAL.search(before) or _REASON.search(before) or _GOES_ON.match(said, match.end())
+        if match["group"] != OTHER and not aside:
             yield _Strength.CONCLUSION, match
 
 
@@ -288,7 +298,7 @@ def _only_one_left(said: str, rejected: frozenset[str], reading: _Reading) -> fr
     if any(match["group"] == OTHER for match in _found(_RESULTS, said)):
         return None
     found = asserted(said, reading.question, rejected | given(reading.question))
-    if found and not reading.suggests:
+    if found and not suggests_a_step(reading.whole):
         return found if len(found) == 1 else frozenset()
     left = frozenset(reading.question.letters) - rejected
     return left if len(left) == 1 else None
