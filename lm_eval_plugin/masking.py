@@ -68,12 +68,15 @@ _OPEN_PARAMETERS = frozenset(("api-version", "api_version", "version", "deployme
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://[^\s\"'<>,]+")
 _WHOLE_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://(?:(?!://).)*", re.DOTALL)
 _USER_WITHOUT_SCHEME = re.compile(r"(?<![\w/*])[^\s/:@=,\"']+:[^\s/@,]+@(?=[\w.\[])")
-_QUOTED = r""" "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'? """
-_ARGUMENT = re.compile(
-    rf"""(?P<key>(?<![\w-])[\w-]+) (?P<sign>["']?\s*[=:]\s*)
-    (?P<value>{_QUOTED} | \{{[^}}]*\}}? | \[[^\]]*\]? | (?:Bearer|Basic|Token|Digest)\s+[^\s,"']+ | [^,\s"'}}]+)""",
-    re.VERBOSE | re.IGNORECASE,
+_KEY = re.compile(r"""(?<![\w-])(?P<key>[\w-]+)["']?\s*[=:]\s*""")
+_MASKED = re.compile(r"\*{3}\d*(?!\w)")
+_VALUE = re.compile(
+    r""" (?P<quote>["'])(?:\\.|(?!(?P=quote))[^\\])*(?:(?P=quote)|\Z|\\)
+    | (?:Bearer|Basic|Token|Digest)\s+[^\s,"']+ | [^,\s"'}]+""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_BRACKETS = {"{": "}", "[": "]"}
+
 _KNOWN_SHAPE = re.compile(r"(?<=Bearer )[^\s,\"'*]+|\bsk-[\w-]{16,}|\bhf_[A-Za-z0-9]{30,}|\bgh[pousr]_[A-Za-z0-9]{30,}")
 
 _CONCEALED: dict[str, dict[str, Any]] = {}
@@ -107,18 +110,36 @@ def masked_text(text: str) -> str:
     else:
         text = _ADDRESS.sub(lambda found: _masked_address(found[0]), text)
     text = _USER_WITHOUT_SCHEME.sub(f"{MASK}@", text)
-    return _KNOWN_SHAPE.sub(MASK, _ARGUMENT.sub(_masked_argument, text))
+    return _KNOWN_SHAPE.sub(MASK, _masked_arguments(text))
 
 
-def _masked_argument(found: re.Match[str]) -> str:
-    if not is_secret(found["key"]):
-        # What stands in quotes or brackets may hold arguments itself.
-        return f"{found['key']}{found['sign']}{_ARGUMENT.sub(_masked_argument, found['value'])}"
-    if re.match(r"\*{3}\d*(?!\w)", found["value"]):
-        return found[0]
-    opened = found["value"][:1]
-    quote = opened if opened in "\"'" else ""
-    return f"{found['key']}{found['sign']}{quote}{MASK}{quote}"
+def _masked_arguments(text: str) -> str:
+    shown, read = [], 0
+    while (key := _KEY.search(text, read)) is not None:
+        shown.append(text[read : key.end()])
+        read = key.end()
+        if is_secret(key["key"]) and not _MASKED.match(text, read):
+            end, quote = _end_of_value(text, read)
+            shown.append(f"{quote}{MASK}{quote}" if end > read else "")
+            read = end
+    return "".join(shown) + text[read:]
+
+
+def _end_of_value(text: str, start: int) -> tuple[int, str]:
+    """Where a value ends, and the quotes around it; one whose quotes or brackets are not closed ends with the text."""
+    if text[start : start + 1] in _BRACKETS:
+        return _end_of_brackets(text, start), ""
+    found = _VALUE.match(text, start)
+    return (found.end(), found["quote"] or "") if found else (start, "")
+
+
+def _end_of_brackets(text: str, start: int) -> int:
+    depth = 0
+    for index in range(start, len(text)):
+        depth += (text[index] in _BRACKETS) - (text[index] in _BRACKETS.values())
+        if not depth:
+            return index + 1
+    return len(text)
 
 
 def without_credentials(text: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from faulty_server import Fault, serving_faults
@@ -103,6 +104,9 @@ def test_addresses_and_arguments_in_a_text_are_masked(text, shown):
         *("http://h/v1?s3", "http://h/v1?version=1;token=s3", "http://h/v1?model=a;b=s3", "http://h?a=1&s3&b=2"),
         'model=m,header={"Authorization": "Bearer s3"},dtype=a',
         '{"headers": {"X-A": "s3", "X-B": "s3"}}',
+        '{"headers": {"X-A": {"n": 1}, "X-B": "s3"}, "dtype": "a"}',
+        'headers=[["X-A", "s3"], ["X-B", "s3"]]',
+        *('{"api_key": "s3', "api_key={s3", '{"a": {"b": {"c": {"token": "s3"}}}}', "{'password': 'a\\'s3'}"),
         *('{"api_key": "s3"}', "{'apiKey': 's3'}", "Authorization: Bearer s3", "api_key='a s3 b',b=1", "api_key = s3"),
         *("said Bearer s3", "{'a': 'api_key=s3'}", '"Authorization": "Basic s3"', "token=a;s3"),
     ],
@@ -119,6 +123,13 @@ def test_no_spelling_of_an_address_or_an_argument_shows_its_secret(text):
 def test_address_without_credentials_holds_no_part_of_them(address):
     assert without_credentials(address).startswith("http://h/v1")
     assert "s3" not in without_credentials(address)
+
+
+@pytest.mark.parametrize("piece", ['{"a":', "[", "a=", "api_key={", "'", "aaaaaaa ", "://", "u:", "token=a ", "a://b "])
+def test_long_text_of_any_piece_is_masked_in_linear_time(piece):
+    began = time.process_time()
+    masked_text(piece * 20_000)
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(
