@@ -83,12 +83,15 @@ _Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class _EstimateFields(_Logged):
+    # A field that is not known would be one that is missing under a damaged name.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     value: _Number
-    standard_error: _Number | None
+    standard_error: _Amount | None
     low: _Number | None
     high: _Number | None
-    questions: _Count
-    scores: _Count
+    questions: Annotated[int, Field(strict=True, ge=1)]
+    scores: Annotated[int, Field(strict=True, ge=1)]
     least: _Number | None = None
 
 

@@ -94,6 +94,18 @@ def test_what_is_wrong_in_the_results_is_named_and_other_runs_go_on(folder, key,
     assert "two" in page
 
 
+@pytest.mark.parametrize(("key", "value"), [("questions", 0), ("scores", 0), ("standard_error", -1), ("leasR", 0.5)])
+def test_what_is_wrong_in_a_summed_up_metric_is_named_and_other_runs_go_on(folder, key, value, capsys):
+    file = results(folder)
+    logged = json.loads(file.read_text())
+    logged["chatbench"]["tasks"]["chatbench_mmlu_virology"]["metrics"]["acc"][key] = value
+    file.write_text(json.dumps(logged))
+    status, said, page = report(folder, capsys)
+    assert status == 1
+    assert f"{file}: chatbench.tasks.chatbench_mmlu_virology.metrics.acc.{key}" in said
+    assert "two" in page
+
+
 @pytest.mark.parametrize("find", [samples, results])
 def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(folder, find, capsys):
     file = find(folder)
@@ -135,5 +147,5 @@ def test_samples_that_were_cut_short_are_scored_with_a_word_and_a_status(folder,
     assert "acc" in captured.out
 
 
-def test_two_hundred_kinds_of_damage_end_in_a_status_and_a_sentence():
-    assert list(damage.found(50, seed=7)) == []
+def test_fifty_damaged_folders_end_in_a_status_and_a_sentence():
+    damage.check_many(50, derandomize=True)
