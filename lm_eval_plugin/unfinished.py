@@ -43,13 +43,30 @@ def write_unfinished(
         model: The model under test: `model_source` and `model_args`, as lm_eval notes them.
 
     Returns:
-        The files of samples.
+        The files of samples; none, with an error in the log, where they cannot be written.
     """
     date = datetime.now().isoformat().replace(":", "-")  # noqa: DTZ005  # as lm_eval writes it
     samples = {name: _samples(task, finished) for name, task in tasks.items()}
     written = {name: lines for name, lines in samples.items() if lines}
     if not written:
         return []
+    try:
+        files = _write(folder, tasks, written, model, date)
+    except OSError as error:
+        # Why the run ended is still to be said.
+        logger.error("What is finished cannot be written: %s", error)  # noqa: TRY400  # its text says all
+        return []
+    logger.warning("What is finished is in %s.", ", ".join(map(str, files)))
+    return files
+
+
+def _write(
+    folder: Path,
+    tasks: Mapping[str, _Task],
+    written: Mapping[str, Sequence[dict[str, Any]]],
+    model: Mapping[str, Any],
+    date: str,
+) -> list[Path]:
     name = str(model["model_args"].get("pretrained") or model["model_args"].get("model") or "model")
     place = folder.parent if folder.suffix == ".json" else folder / sanitize_model_name(name)
     place.mkdir(parents=True, exist_ok=True)
@@ -66,7 +83,6 @@ def write_unfinished(
         "n-shot": {task: tasks[task].config.num_fewshot for task in written},
     }
     (place / f"unfinished_results_{date}.json").write_text(json.dumps(results, default=str), encoding="utf-8")
-    logger.warning("What is finished is in %s.", ", ".join(map(str, files)))
     return files
 
 
