@@ -1,7 +1,9 @@
 import pytest
+import tiny_models
 from hypothesis import given
 from strategies import PROPERTY, anything_said
 
+from lm_eval_plugin.chat_format import TemplateFormat
 from lm_eval_plugin.reasoning import Marks, holds_marks, mark_texts, opened_reasoning, part_reply, split_reasoning
 
 TAGS = ["think", "thinking", "thought", "reasoning", "seed:think", "reflection", "analysis", "scratchpad"]
@@ -130,3 +132,34 @@ def test_block_inside_a_block_of_its_kind_stays_hidden():
 @PROPERTY
 def test_closing_tag_is_never_visible(reply):
     assert "</think>" not in split_reasoning(reply)[0]
+
+
+class Declaring:
+    """As much of a backend as tells what its chat template declares."""
+
+    def __init__(self, template):
+        self.tokenizer = tiny_models.tokenizer(chat_template=template)
+
+    def apply_chat_template(self, chat_history, add_generation_prompt=True):
+        return self.tokenizer.apply_chat_template(
+            chat_history,
+            tokenize=False,
+            add_generation_prompt=add_generation_prompt,
+            continue_final_message=not add_generation_prompt,
+        )
+
+
+DECLARING = (
+    "{% for m in messages %}<|{{ m['role'] }}|>"
+    "{% if m.reasoning_content %}<<musing>>{{ m.reasoning_content }}<</musing>>{% endif %}{{ m['content'] }}{% endfor %}"
+)
+
+
+def test_marks_that_a_chat_template_declares_are_found():
+    (marks,) = TemplateFormat(Declaring(DECLARING)).thought_marks
+    assert (marks.opening, marks.closing) == ("<<musing>>", "<</musing>>")
+    assert split_reasoning("<<musing>>7 x 8<</musing>>B", (marks,)) == ("B", "7 x 8")
+
+
+def test_a_template_without_thoughts_declares_none():
+    assert list(TemplateFormat(Declaring(tiny_models.CHAT_TEMPLATE)).thought_marks) == []

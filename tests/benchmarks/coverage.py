@@ -12,7 +12,25 @@ the mean width against that of Wilson's interval (of `acc`) and of Agresti and M
 The marks are: coverage at least .93 (.92 where the lattice of one repeat allows no better), size at most .065, width at most 1.25.
 The script ends with status 1 if a cell misses one, and names it.
 
-RESULT
+Result, the least coverage, the greatest size and the greatest widths over the accuracies and gaps (5,000 draws a cell, no cell
+misses a mark; 189 s of one core):
+
+| questions | repeats | acc | acc_static | acc_gap | size | width acc | width acc_gap |
+|---|---|---|---|---|---|---|---|
+| 20 | 1 | 0.940 | 0.940 | 0.942 | 0.039 | 1.000 | 1.000 |
+| 20 | 5 | 0.965 | 0.940 | 0.944 | 0.039 | 0.835 | 0.976 |
+| 20 | 10 | 0.968 | 0.940 | 0.947 | 0.034 | 0.806 | 0.974 |
+| 50 | 1 | 0.922 | 0.922 | 0.951 | 0.045 | 1.000 | 1.000 |
+| 50 | 5 | 0.956 | 0.922 | 0.946 | 0.040 | 0.724 | 0.942 |
+| 50 | 10 | 0.956 | 0.922 | 0.946 | 0.043 | 0.682 | 0.930 |
+| 100 | 1 | 0.936 | 0.936 | 0.948 | 0.052 | 1.000 | 1.000 |
+| 100 | 5 | 0.951 | 0.936 | 0.947 | 0.048 | 0.671 | 0.931 |
+| 100 | 10 | 0.951 | 0.936 | 0.945 | 0.048 | 0.626 | 0.921 |
+| 400 | 1 | 0.945 | 0.945 | 0.946 | 0.052 | 1.000 |  |
+| 400 | 5 | 0.947 | 0.945 | 0.944 | 0.053 | 0.641 |  |
+| 400 | 10 | 0.947 | 0.945 | 0.945 | 0.050 | 0.584 |  |
+
+Below .93 by their lattice, single answers: 0.9216 at 50 questions and 0.98.
 """
 
 from __future__ import annotations
@@ -22,6 +40,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from math import sqrt
 
@@ -122,16 +141,20 @@ def simulate(cell: Cell, draws: int, seed: int) -> Found:
         width_of_min += high - low
     wrong = cell.questions * min(cell.acc, 1 - cell.acc)
     discordant = cell.questions * float(np.mean(single != static))
+    # Single answers need no draws.
+    exact = [best_of_lattice(cell.acc, cell.questions) if cell.repeats == 1 else covered[0] / draws]
+    exact += [best_of_lattice(cell.static, cell.questions), covered[2] / draws]
     return Found(
-        *(covered / draws),
+        *exact,
         size=rejected / draws if cell.gap == 0 else None,
         width_acc=width / width_of_wilson if wrong < FEW else None,
         width_gap=width_gap / width_of_min if discordant < FEW else None,
     )
 
 
+@lru_cache
 def best_of_lattice(p: float, n: int) -> float:
-    """Coverage of Wilson's interval for single answers: their lattice allows no interval of this width a better one."""
+    """Coverage of the interval of single answers, exactly: their lattice allows none of this width a better one."""
     counts = np.arange(n + 1)
     spreads_of_counts = (Spread(k / n, sqrt(k / n * (1 - k / n) / (n - 1)), n, n - 1) for k in counts)
     covered = [low <= p <= high for low, high in map(share_interval, spreads_of_counts)]
