@@ -17,6 +17,7 @@ Source: ChatBench, sections on user simulation and AI alone; interactive-eval @ 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,11 @@ def protocol_label(config: DialogueConfig) -> str:
     changed += ["simulator.gen_kwargs"] * bool(own["simulator"]["gen_kwargs"])
     changed += [key for key in ("persona", "chain_of_thought", "shuffle_choices") if own[key]]
     return f"{PAPER}, changed: {', '.join(changed)}" if changed else PAPER
+
+
+def is_of_paper(label: str) -> bool:
+    """Whether a simulator's label, as transcripts have it, tells of the paper's protocol."""
+    return re.search(rf"\+{PAPER}(?:, changed: .*)?\Z", label) is not None
 
 
 def _plain(value: Any) -> Any:

@@ -31,6 +31,7 @@ from scipy.stats import hypergeom
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy, question_scores, words_of
 from lm_eval_plugin.people.human_accuracy import agreement, complete
+from lm_eval_plugin.protocol import is_of_paper
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.statistics import Estimate, mean_estimate, paired_test, pooled_estimate
 from lm_eval_plugin.transcript import Message, Role, Transcript
@@ -53,7 +54,7 @@ def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
         "questions": len(records),
         "dialogues": len(transcripts),
         "unscored": len(transcripts) - len(scored),
-        "metrics": {name: asdict(estimate) for name, estimate in estimates(records).items()},
+        "metrics": _shown_first(estimates(records), transcripts),
         **_against_static([records]),
         **_against_human(records),
         "waiting": {role.value: _waiting(scored, role) for role in Role},
@@ -71,9 +72,16 @@ def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
     return {
         "questions": len(together),
         "composition": composition(together),
-        "metrics": {name: asdict(estimate) for name, estimate in group_estimates(tasks).items()},
+        "metrics": _shown_first(group_estimates(tasks), [held for record in together for held in record.transcripts]),
         **_against_static(tasks),
     }
+
+
+def _shown_first(metrics: Mapping[str, Estimate], transcripts: Sequence[Transcript]) -> dict[str, dict[str, Any]]:
+    """The metrics as JSON; under the paper's protocol its own accuracy comes first."""
+    paper = all(is_of_paper(held.simulator) for held in transcripts)
+    names = sorted(metrics, key=lambda name: paper and name != "acc_answered")
+    return {name: asdict(metrics[name]) for name in names}
 
 
 def composition(records: Iterable[QuestionRecord]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval_plugin.configuration import read_dialogue_block
 from lm_eval_plugin.engine import Reply, converse
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.protocol import PAPER_POLICIES, protocol_label
+from lm_eval_plugin.protocol import PAPER_POLICIES, is_of_paper, protocol_label
 from lm_eval_plugin.registration import tasks_folder
 from lm_eval_plugin.simulated_user import label_of, make_simulator
 from lm_eval_plugin.simulation import simulate, simulate_many
@@ -236,9 +236,20 @@ def test_static_scores_are_the_papers(agreeing, caplog):
 def test_papers_accuracy_stands_beside_acc(agreeing):
     _, results = paper_run(agreeing, static="none")
     row = results["results"]["chatbench_demo"]
+    assert next(iter(results["chatbench"]["tasks"]["chatbench_demo"]["metrics"])) == "acc_answered"
     assert row["acc_answered,none"] == row["acc,none"]
     assert row["answer_given,none"] == 1
     labels = {
         json.loads(text)["simulator"] for each in results["samples"]["chatbench_demo"] for text in each["resps"][-1]
     }
     assert all(label.endswith("+paper, changed: repeats, static, assistant.max_tokens") for label in labels)
+
+
+@pytest.mark.parametrize("label", ["two_step+paper", "iqa_eval[model=m]+paper, changed: repeats, max_turns"])
+def test_label_of_the_protocol_is_known(label):
+    assert is_of_paper(label)
+
+
+@pytest.mark.parametrize("label", ["two_step", "demo+persona=paper+x", "two_step[assistant=paper]"])
+def test_other_labels_are_not_of_the_protocol(label):
+    assert not is_of_paper(label)
