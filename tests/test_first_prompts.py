@@ -11,7 +11,7 @@ import pytest
 from human_runs import TASK, Pupil, evaluate, logged
 from releases import QUESTIONS, conversation, write_release
 from rouge_score.rouge_scorer import RougeScorer
-from sacrebleu import sentence_bleu
+from sacrebleu import corpus_bleu, sentence_bleu
 
 from lm_eval_plugin.cli import main
 from lm_eval_plugin.errors import ConfigError
@@ -83,6 +83,19 @@ def test_the_same_words_are_a_similarity_of_one(tmp_path):
     assert found.simulated.bleu.value == pytest.approx(1)
     assert found.simulated.rouge_1.value == pytest.approx(1)
     assert found.among_people is None
+
+
+def test_corpus_bleu_takes_all_pairs_of_a_question_together_and_is_not_smoothed(tmp_path):
+    said = ["what is 2 times 4 now", "2 x 4"]
+    found = compare_first_prompts([record(FIRST, *said)], people(tmp_path))
+    pairs = list(product(said, SAID[FIRST["question_id"]]))
+    mine, theirs = zip(*pairs, strict=True)
+    expected = corpus_bleu(mine, [theirs], smooth_method="none").score / 100
+    assert found.simulated.corpus_bleu.value == pytest.approx(expected)
+    # Four words that follow each other the same way stand in one pair of these six.
+    assert 0 < expected < found.simulated.bleu.value
+    nothing = compare_first_prompts([record(SECOND, "2 x 5")], people(tmp_path / "more"))
+    assert nothing.simulated.corpus_bleu.value == 0 < nothing.simulated.bleu.value
 
 
 def test_the_order_of_a_pair_matters_to_bleu_alone(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lm_eval_plugin.people.first_prompts import FirstPrompts, Similarity
+    from lm_eval_plugin.statistics import Estimate
 
 VERSION = 1
 """Version of the JSON form."""
@@ -48,23 +50,35 @@ def _print(found: dict[str, FirstPrompts]) -> None:
     from lm_eval_plugin.shown_text import visible
 
     console = Console(highlight=False)
-    table = Table(box=None)
-    table.add_column("first messages of", overflow="fold")
-    for heading in ("corpus BLEU", "BLEU", "ROUGE-1", "n", "messages"):
-        table.add_column(heading, justify="right", no_wrap=True)
     for path, each in found.items():
-        table.add_row(Text(visible(path)), *_cells(each.simulated), str(each.simulated_messages))
+        console.print(
+            Text(f"first messages in {visible(path)}, over {each.simulated.bleu.questions} questions"), soft_wrap=True
+        )
+        table = Table(box=None)
+        table.add_column("", no_wrap=True)
+        sides = [("simulated users", each.simulated, each.simulated_messages)]
         if each.among_people is not None:
-            table.add_row("  people", *_cells(each.among_people), str(each.human_messages))
-    console.print(table)
+            sides.append(("people", each.among_people, each.human_messages))
+        for name, _, _ in sides:
+            table.add_column(name, justify="right", no_wrap=True)
+        for measure, of in _MEASURES.items():
+            table.add_row(measure, *(_cell(of(similarity)) for _, similarity, _ in sides))
+        table.add_row("messages", *(str(messages) for _, _, messages in sides))
+        console.print(table)
     for path, each in found.items():
         if each.without_people or each.silent:
             left_out = f"{each.without_people} questions without people and {each.silent} dialogues without a message"
             console.print(Text(f"{visible(path)}: {left_out} are left out"))
 
 
-def _cells(similarity: Similarity) -> list[str]:
+_MEASURES: dict[str, Callable[[Similarity], Estimate]] = {
+    "corpus BLEU": lambda similarity: similarity.corpus_bleu,
+    "BLEU": lambda similarity: similarity.bleu,
+    "ROUGE-1": lambda similarity: similarity.rouge_1,
+}
+
+
+def _cell(estimate: Estimate) -> str:
     from lm_eval_plugin.commands.interval import interval
 
-    estimates = (similarity.corpus_bleu, similarity.bleu, similarity.rouge_1)
-    return [*(interval(each.value, each.low, each.high) for each in estimates), str(similarity.bleu.questions)]
+    return interval(estimate.value, estimate.low, estimate.high)
