@@ -17,6 +17,7 @@ from lm_eval_plugin.configuration import DialogueConfig, read_dialogue_block
 from lm_eval_plugin.question import LETTERS, Question
 from lm_eval_plugin.request import DialogueRequest
 from lm_eval_plugin.scoring.kinds import Kind
+from lm_eval_plugin.simulated_user import label_of
 from lm_eval_plugin.statistics import mean_estimate
 from lm_eval_plugin.summary import VERSION
 from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
@@ -88,7 +89,7 @@ class Writer:
         for place in range(questions):
             question = self._question(task, place, dice)
             gold = dice.choice(question.letters)
-            held = self._transcript(question, gold, luck, luck.random() < accuracy, config.simulator.label)
+            held = self._transcript(question, gold, luck, luck.random() < accuracy, label_of(config))
             yield sample(DialogueRequest(question, config), gold, [held], float(luck.random() < static))
 
     def _said(self, dice: random.Random, least: int, most: int) -> str:

@@ -159,3 +159,14 @@ def test_the_command_names_what_is_missing_in_a_run_of_another_task(results, tmp
         del sample["doc"]["people"]
     assert main(["human", str(logged(other, tmp_path))]) == 2
     assert "holds no task with the accuracy of people" in capsys.readouterr().err
+
+
+def test_filtered_people_are_those_of_the_filtered_file(tmp_path):
+    answers = [answer(question, correct="1") for question in QUESTIONS]
+    data = write_release(tmp_path, answers=answers)
+    (data / "full_study" / "user_answers_filtered.csv").write_text(
+        (data / "full_study" / "user_answers.csv").read_text().replace(",B,1,", ",C,0,")
+    )
+    pupil = Pupil(letters(SAYS))
+    assert row(evaluate(pupil, data, model="gpt-4o"))["acc_human"] == 1
+    assert row(evaluate(pupil, data, model="gpt-4o", filtered=True))["acc_human"] == 0

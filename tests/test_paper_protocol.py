@@ -11,7 +11,9 @@ from lm_eval import simple_evaluate
 from lm_eval.api.model import LM
 from lm_eval.api.registry import model_registry, register_model
 from lm_eval.tasks import TaskManager
+from sample_runs import Writer
 
+from lm_eval_plugin.cli import main
 from lm_eval_plugin.configuration import read_dialogue_block
 from lm_eval_plugin.engine import Reply, converse
 from lm_eval_plugin.errors import ConfigError, ModelError
@@ -253,3 +255,20 @@ def test_label_of_the_protocol_is_known(label):
 @pytest.mark.parametrize("label", ["two_step", "demo+persona=paper+x", "two_step[assistant=paper]"])
 def test_other_labels_are_not_of_the_protocol(label):
     assert not is_of_paper(label)
+
+
+def test_runs_of_different_protocols_are_not_compared_without_a_flag(tmp_path, capsys):
+    writer = Writer(tmp_path)
+    two_step = {"simulator": {"policy": "two_step", "model_args": {"pretrained": "m"}}}
+    runs = [
+        writer.run(name, {"chatbench_mmlu_virology": 8}, dialogue={**two_step, **block}) for name, block in PROTOCOLS
+    ]
+    main(["leaderboard", *map(str, runs)])
+    assert capsys.readouterr().out.count("simulator: two_step[pretrained=m]") == 2  # ranked apart
+    gate = ["gate", "--baseline", str(runs[0]), "--candidate", str(runs[1])]
+    assert main(gate) == 2
+    assert "protocol" in capsys.readouterr().err
+    assert main([*gate, "--allow-differences"]) in (0, 1)
+
+
+PROTOCOLS = [("one", {}), ("two", {"protocol": "paper", "repeats": 1})]
