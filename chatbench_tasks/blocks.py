@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lm_eval_plugin.config.strict import StrictType, validated
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.strict import StrictType, validated
 
 
 def read_block(config: Mapping[str, Any], key: str, kind: type[StrictType]) -> tuple[dict[str, Any], StrictType]:

@@ -8,10 +8,10 @@ from typing import Any
 import datasets
 from lm_eval.api.samplers import ContextSampler
 
-from chatbench_tasks.host_config import cache_of
+from chatbench_tasks.harness_config import cache_of
+from chatbench_tasks.mmlu_layout import check_mmlu_layout
+from lm_eval_plugin.config.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.local_path import check_local_path, local_or_hub
-from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 
 SPLIT = "dev"
 _LONG_STEM = 30

@@ -10,13 +10,13 @@ import datasets
 
 from chatbench_tasks.blocks import read_block
 from chatbench_tasks.examples import SubjectExamples
+from chatbench_tasks.mmlu_layout import check_mmlu_layout
 from chatbench_tasks.task import DialogueTask
+from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.chatbench_data.release import Release, ReleaseQuestion, load_release
+from lm_eval_plugin.chatbench_data.splits import split_questions
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.people.human_accuracy import FIGURES, HumanAccuracy, People, complete, human_accuracies
-from lm_eval_plugin.terminal import logger_of
-from lm_eval_plugin.training.release import Release, ReleaseQuestion, load_release
-from lm_eval_plugin.training.splits import split_questions
+from lm_eval_plugin.scoring.agreement import FIGURES, HumanAccuracy, People, complete, human_accuracies
 
 logger = logger_of(__name__)
 

@@ -12,15 +12,15 @@ from pydantic import Field
 
 from chatbench_tasks.aggregation import mean_of_known, perplexity_of_known
 from chatbench_tasks.blocks import read_block
-from lm_eval_plugin import registration
+from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.chatbench_data.release import STUDY, Release, load_release
+from lm_eval_plugin.chatbench_data.splits import HELD_OUT_PERCENT, split_questions
+from lm_eval_plugin.config.strict import Strict
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.harness import registration
 from lm_eval_plugin.simulators.chatbench import Reading
-from lm_eval_plugin.strict import Strict
-from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.examples import Example, examples
 from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments
-from lm_eval_plugin.training.release import STUDY, Release, load_release
-from lm_eval_plugin.training.splits import HELD_OUT_PERCENT, split_questions
 
 logger = logger_of(__name__)
 

@@ -23,22 +23,22 @@ from lm_eval.api.task import ConfigurableTask
 from chatbench_tasks.aggregation import mean_of_known
 from chatbench_tasks.examples import check_examples
 from chatbench_tasks.finite_scores import check_finite
-from chatbench_tasks.host_config import host_config
-from lm_eval_plugin import registration
+from chatbench_tasks.harness_config import host_config
+from chatbench_tasks.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.configuration import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
-from lm_eval_plugin.conversations import check_simulator, free_text
-from lm_eval_plugin.early_checks import check_metadata_keys
+from lm_eval_plugin.border.masking import conceal, masked
+from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.config.dialogue import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
+from lm_eval_plugin.config.protocol import PAPER
+from lm_eval_plugin.config.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.dialogue.question import LETTERS, Question
+from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.letter import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
-from lm_eval_plugin.masking import conceal, masked
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
-from lm_eval_plugin.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.protocol import PAPER
-from lm_eval_plugin.question import LETTERS, Question
-from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
-from lm_eval_plugin.terminal import logger_of
-from lm_eval_plugin.transcript import StopReason, Transcript
+from lm_eval_plugin.harness import registration
+from lm_eval_plugin.harness.early_checks import check_metadata_keys
+from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
+from lm_eval_plugin.runner.runner import check_simulator, free_text
+from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
 
 logger = logger_of(__name__)
 

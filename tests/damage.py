@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sample_runs import Writer
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.cli.main import main
 
 ODD = [
     *(None, True, False, 0, -1, 10**30, 1.5, "", "1", "B", "\ud83d", [], ["A"], {}, {"a": 1}, [[]], [None]),

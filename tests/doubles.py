@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lm_eval_plugin.engine import Ask, Failure, Prompt, Reply, converse
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Prompt, Reply, converse
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Role, Transcript
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
-from lm_eval_plugin.simulators.dialogue import Simulator, dialogue
+from lm_eval_plugin.simulators.loop import Simulator, dialogue
 from lm_eval_plugin.simulators.model_user import ModelUser
 from lm_eval_plugin.simulators.personas import NOBODY, Persona
-from lm_eval_plugin.transcript import Role, Transcript
 
 PRODUCT = Question("product", "arithmetic", "What is 7 x 8?", ("54", "56", "58", "63"))
 """The question of most tests; its options are A to D."""

@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from strategies import anything_said
 
 from lm_eval_plugin.answers.supported_option import named_options
-from lm_eval_plugin.configuration import read_dialogue_block
+from lm_eval_plugin.border.escaping import visible
+from lm_eval_plugin.border.masking import masked_text
+from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
+from lm_eval_plugin.border.text_border import encodable, is_encodable
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import PLAIN_STOPS, plain_transcript
+from lm_eval_plugin.dialogue.reasoning import split_reasoning
+from lm_eval_plugin.dialogue.transcript import Transcript
+from lm_eval_plugin.harness.letter_until import read_letter
 from lm_eval_plugin.judge import NO_LETTER, read_letter_verdict, read_verdict
-from lm_eval_plugin.letter import read_letter
-from lm_eval_plugin.masking import masked_text
-from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
-from lm_eval_plugin.prompts import PLAIN_STOPS, plain_transcript
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.reasoning import split_reasoning
-from lm_eval_plugin.shown_text import visible
-from lm_eval_plugin.simulated_user import make_simulator
-from lm_eval_plugin.text_border import encodable, is_encodable
-from lm_eval_plugin.transcript import Transcript
+from lm_eval_plugin.runner.participants import make_simulator
 
 POLICIES = ("chatbench", "two_step", "iqa_eval")
 _TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")

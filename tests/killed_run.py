@@ -46,7 +46,7 @@ def run(model: Path, data: Path, log: Path, use_cache: Path | None = None) -> di
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    from lm_eval_plugin.registration import tasks_folder
+    from lm_eval_plugin.harness.registration import tasks_folder
 
     lm = HFLM(pretrained=str(model), device="cpu", dtype="float32", batch_size=2)
     generate = lm.model.generate

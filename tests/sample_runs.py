@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from lm_eval_plugin.configuration import DialogueConfig, read_dialogue_block
-from lm_eval_plugin.question import LETTERS, Question
-from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.config.dialogue import DialogueConfig, read_dialogue_block
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import LETTERS, Question
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript
+from lm_eval_plugin.runner.participants import label_of
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.simulated_user import label_of
-from lm_eval_plugin.statistics import mean_estimate
-from lm_eval_plugin.summary import VERSION
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript
+from lm_eval_plugin.scoring.statistics import mean_estimate
+from lm_eval_plugin.scoring.summary import VERSION
 
 DATE = "2026-01-02T03-04-05.678901"
 SUBJECTS = ("abstract_algebra", "conceptual_physics", "moral_scenarios", "virology", "world_religions")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from lm_eval_plugin.question import LETTERS, Question
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.dialogue.question import LETTERS, Question
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 
 # The same examples every time, and no verdict that hangs on how busy the machine is.
 PROPERTY = settings(deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

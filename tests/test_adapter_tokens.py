@@ -9,8 +9,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lm_eval_plugin.errors import SimulatorError
-from lm_eval_plugin.quantized import load_quantized, quantized_layers
-from lm_eval_plugin.simulation import simulate
+from lm_eval_plugin.models.quantized import load_quantized, quantized_layers
+from lm_eval_plugin.runner.simulation import simulate
 
 MARKERS = ["[END]", "[USER]"]
 PROMPT = "[USER] What is 3 times 4? [END]"

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from lm_eval_plugin.alternation import converse_in_halves
-from lm_eval_plugin.engine import Ask, Reply, converse
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.dialogue.alternation import converse_in_halves
+from lm_eval_plugin.dialogue.engine import Ask, Reply, converse
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 
 
 def script(name, rounds):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from strategies import PROPERTY, anything_said, questions
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer, final_answer
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 TEN = Question("ten", "subject", "Which?", tuple(f"option {number}" for number in range(10)))
 """Its letters are A to J, so that the pronoun I is one of them."""

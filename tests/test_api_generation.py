@@ -17,8 +17,8 @@ from lm_eval.models.litellm_llms import LiteLLMChatCompletion
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted
-from lm_eval_plugin.generation.api import ApiGeneration, speaks_http
+from lm_eval_plugin.models.generation import Prompted
+from lm_eval_plugin.models.generation.servers.api import ApiGeneration, speaks_http
 
 GREEDY = {"until": ["\n\n"], "max_gen_toks": 16, "do_sample": False, "temperature": 0.0}
 SAMPLED = {**GREEDY, "do_sample": True, "temperature": 0.7}

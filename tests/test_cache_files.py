@@ -12,7 +12,7 @@ import pytest
 from lm_eval.api.model import CachingLM
 from sqlitedict import SqliteDict
 
-from lm_eval_plugin.caching.cache_files import check_cache, check_caches, of_other_processes
+from lm_eval_plugin.cache.sqlite_files import check_cache, check_caches, of_other_processes
 from lm_eval_plugin.errors import ConfigError
 
 AT_ONCE = 0.05

@@ -14,11 +14,11 @@ from lm_eval.api.model import LM, CachingLM
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalChatCompletion
 
-from lm_eval_plugin.configuration import read_dialogue_block
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.errors import ChatbenchError
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.registration import attach_dialogues
-from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.harness.registration import attach_dialogues
 
 OLD = Path(__file__).parent / "data" / "cache_of_0_1_0.db"
 """A cache that release 0.1.0 wrote, before keys had a version: eight dialogues of a model behind an API with a scripted user, and

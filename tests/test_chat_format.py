@@ -6,10 +6,10 @@ from doubles import PRODUCT, hold, saying
 from lm_eval.models.huggingface import HFLM
 from users import MODEL, history, in_turn, user_of
 
-from lm_eval_plugin.chat_format import PlainFormat, TemplateFormat
-from lm_eval_plugin.engine import Chat
+from lm_eval_plugin.dialogue.engine import Chat
+from lm_eval_plugin.dialogue.transcript import Role
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.transcript import Role
+from lm_eval_plugin.models.chat_format import PlainFormat, TemplateFormat
 
 # As the template of UserLM: every turn behind a header, and the turn that is opened is always the user's.
 HEADER = "<|start_header_id|>{}<|end_header_id|>\n\n"

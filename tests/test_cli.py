@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sample_runs import Writer
 
-from lm_eval_plugin.cli import COMMANDS, main
-from lm_eval_plugin.transcript import Transcript
+from lm_eval_plugin.cli.main import COMMANDS, main
+from lm_eval_plugin.dialogue.transcript import Transcript
 
 CAPITAL = ("simulate", "Capital of Australia?", "--choice", "Sydney", "--choice", "Canberra")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_plugin.demo import ASSISTANT
+from lm_eval_plugin.config.presets import DEMO_ASSISTANT
 
 BIN = Path(sys.executable).parent
 
@@ -90,7 +90,7 @@ def test_everything_works_through_include_path_without_the_watcher():
     folder = run("chatbench", "path", "tasks").stdout.strip()
     done = run(
         *("lm_eval", "--tasks", "chatbench_demo", "--include_path", folder, "--limit", "2", "--model", "hf"),
-        *("--model_args", f"pretrained={ASSISTANT}", "--device", "cpu"),
+        *("--model_args", f"pretrained={DEMO_ASSISTANT}", "--device", "cpu"),
         CHATBENCH_AUTOLOAD="0",
     )
     assert done.returncode == 0, done.stderr[-3000:]

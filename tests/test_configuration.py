@@ -3,18 +3,18 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from lm_eval_plugin.configuration import DialogueConfig as Config
-from lm_eval_plugin.configuration import (
+from lm_eval_plugin.config.dialogue import DialogueConfig as Config
+from lm_eval_plugin.config.dialogue import (
     check_override,
     merge_blocks,
     read_dialogue_block,
     read_simulator,
     with_gen_kwargs,
 )
+from lm_eval_plugin.config.presets import MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
+from lm_eval_plugin.config.simulator import name_or_mapping
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.simulator_config import name_or_mapping
 from lm_eval_plugin.simulators.personas import PERSONAS
-from lm_eval_plugin.simulators.presets import MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
 from lm_eval_plugin.simulators.scripted import HABITS
 
 RELEASED = ("chatbench-distilgpt2", "chatbench-llama3-8b", "chatbench-mistral-7b")

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY
 
-from lm_eval_plugin.context import shortened_histories, squeezed_history
-from lm_eval_plugin.transcript import Message, Role
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.dialogue.trimming import shortened_histories, squeezed_history
 
 
 def history(*contents):

@@ -11,7 +11,7 @@ import re
 import damage
 import pytest
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.cli.main import main
 
 
 @pytest.fixture

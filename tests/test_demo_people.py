@@ -3,14 +3,14 @@ from collections import Counter
 
 import pytest
 
-from lm_eval_plugin.demo import SIMULATOR_ADAPTER
-from lm_eval_plugin.demo.people import ANYTHING, DEMO, write_release
-from lm_eval_plugin.demo.user import PEOPLE
+from lm_eval_plugin.chatbench_data.release import AnswerType, load_release
+from lm_eval_plugin.config.presets import DEMO_SIMULATOR_ADAPTER
+from lm_eval_plugin.dialogue.transcript import Role
+from lm_eval_plugin.training.demo.people import ANYTHING, DEMO, write_release
+from lm_eval_plugin.training.demo.user import PEOPLE
 from lm_eval_plugin.training.lesson import lesson_of
 from lm_eval_plugin.training.output import RESULTS, SETTINGS
 from lm_eval_plugin.training.recipe import Recipe
-from lm_eval_plugin.training.release import AnswerType, load_release
-from lm_eval_plugin.transcript import Role
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_same_seed_writes_the_same_release_and_another_does_not(folder, tmp_
 
 
 def test_the_bundled_simulator_was_trained_on_what_these_people_say_and_halves_the_perplexity(tmp_path):
-    settings, results = (json.loads((SIMULATOR_ADAPTER / name).read_text()) for name in (SETTINGS, RESULTS))
+    settings, results = (json.loads((DEMO_SIMULATOR_ADAPTER / name).read_text()) for name in (SETTINGS, RESULTS))
     recipe = Recipe.model_validate(settings["recipe"])
     release = load_release(str(write_release(tmp_path, PEOPLE)))
     assert lesson_of(release, recipe).sha256 == settings["data"]["sha256"]

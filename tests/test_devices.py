@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.configuration import check_override
-from lm_eval_plugin.conversations import check_simulator
-from lm_eval_plugin.devices import check_devices, is_there, present
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.devices import check_devices, is_there, present
+from lm_eval_plugin.config.dialogue import check_override
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.model_loading import load_assistant, load_model
-from lm_eval_plugin.simulation import dialogue_config
+from lm_eval_plugin.models.loading import load_assistant, load_model
+from lm_eval_plugin.runner.runner import check_simulator
+from lm_eval_plugin.runner.simulation import dialogue_config
 
 GPUS = torch.cuda.device_count()
 ABSENT = f"cuda:{GPUS + 1}"

@@ -17,9 +17,9 @@ from sqlitedict import SqliteDict
 from test_conversations import TalkingLM
 from users import configured
 
-from lm_eval_plugin.caching.dialogue_store import DialogueStore, dialogue_key
+from lm_eval_plugin.cache.dialogue_store import DialogueStore, dialogue_key
+from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.request import DialogueRequest
 
 AT_ONCE = 0.05
 TEXT = json.dumps({"messages": ["Größe?", "x" * 3000]}, ensure_ascii=False)
@@ -53,7 +53,7 @@ def test_dialogue_is_there_for_others_when_put_returns(cache):
 
 def test_dialogue_outlives_a_process_that_is_killed_right_after_put(cache):
     code = (
-        "import os, pathlib, sys; from lm_eval_plugin.caching.dialogue_store import DialogueStore\n"
+        "import os, pathlib, sys; from lm_eval_plugin.cache.dialogue_store import DialogueStore\n"
         "with DialogueStore.opened(pathlib.Path(sys.argv[1])) as store:\n"
         "    store.put('a', 'first'); store.put('b', 'second'); os.kill(os.getpid(), 9)"
     )
@@ -194,7 +194,7 @@ def small_disk(tmp_path):
 
 def test_file_that_may_not_grow_is_said_at_once(cache):
     code = (
-        "import pathlib, resource, signal, sys; from lm_eval_plugin.caching.dialogue_store import DialogueStore\n"
+        "import pathlib, resource, signal, sys; from lm_eval_plugin.cache.dialogue_store import DialogueStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "with DialogueStore.opened(pathlib.Path(sys.argv[1])) as store:\n"

@@ -13,12 +13,11 @@ import pytest
 import tiny_models
 from rich.console import Console
 
-from lm_eval_plugin.demo import SIMULATOR_ADAPTER, SIMULATOR_BASE
+from lm_eval_plugin.config.presets import DEMO_SIMULATOR_ADAPTER, DEMO_SIMULATOR_BASE, PRESETS
+from lm_eval_plugin.config.simulator import read_simulator
 from lm_eval_plugin.doctor import diagnose, doctor
 from lm_eval_plugin.doctor.diagnosis import Check, Diagnosis, Status, as_json_text, render
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.simulator_config import read_simulator
-from lm_eval_plugin.simulators.presets import PRESETS
 
 UNCACHED = {"preset": "demo", "base": "own/uncached"}
 
@@ -80,14 +79,14 @@ def test_a_check_without_a_problem_has_no_advice_to_follow(everything):
 
 
 def test_a_folder_without_weights_is_a_problem(tmp_path):
-    shutil.copy(SIMULATOR_BASE / "config.json", tmp_path)
+    shutil.copy(DEMO_SIMULATOR_BASE / "config.json", tmp_path)
     found = checks_of({"preset": "demo", "base": str(tmp_path)})
     assert found["base"].status is Status.PROBLEM
     assert found["adapter"].status is Status.OK
 
 
 def test_a_folder_with_one_of_two_shards_is_a_problem(tmp_path):
-    shutil.copy(SIMULATOR_BASE / "config.json", tmp_path)
+    shutil.copy(DEMO_SIMULATOR_BASE / "config.json", tmp_path)
     weights = {"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(weights))
     (tmp_path / "one.safetensors").touch()
@@ -237,7 +236,12 @@ def test_the_exit_code_tells_whether_what_was_asked_for_would_load(capsys):
 
 
 def test_simulators_are_named_or_given_as_json(capsys):
-    given = {"preset": "demo", "base": str(SIMULATOR_BASE), "adapter": str(SIMULATOR_ADAPTER), "quantization": "nf4"}
+    given = {
+        "preset": "demo",
+        "base": str(DEMO_SIMULATOR_BASE),
+        "adapter": str(DEMO_SIMULATOR_ADAPTER),
+        "quantization": "nf4",
+    }
     assert doctor([json.dumps(given)], as_json=False) == 0
     assert "nf4, whole on" in capsys.readouterr().out
 

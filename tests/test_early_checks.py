@@ -12,16 +12,16 @@ import pytest
 import tiny_models
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.early_checks import (
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.errors import ChatbenchError, ConfigError, JudgeError, ModelError
+from lm_eval_plugin.harness.early_checks import (
     check_address,
     check_output_path,
     check_participants,
     check_repository,
     dialogue_blocks,
 )
-from lm_eval_plugin.errors import ChatbenchError, ConfigError, JudgeError, ModelError
-from lm_eval_plugin.registration import tasks_folder
+from lm_eval_plugin.harness.registration import tasks_folder
 
 NOBODY = "nobody/no-such-model"
 

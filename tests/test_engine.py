@@ -1,11 +1,11 @@
 import pytest
 from doubles import PRODUCT, ScriptedModel, chatbench_user, saying
 
-from lm_eval_plugin.engine import Ask, Failure, Progress, Reply, converse, seeded
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import dialogue
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Progress, Reply, converse, seeded
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.simulators.loop import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
 
 
 def script(name, turns):

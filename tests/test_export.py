@@ -12,12 +12,12 @@ import pytest
 from datasets import load_dataset
 from doubles import PRODUCT
 
-from lm_eval_plugin.commands import export as command
+from lm_eval_plugin.cli import export as command
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.export import COLUMNS, columns_table, export_runs, features, read_export, read_rows
-from lm_eval_plugin.metrics import QuestionRecord, question_metrics
-from lm_eval_plugin.runs import Run, TaskRun, load_run
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.results.export import COLUMNS, columns_table, export_runs, features, read_export, read_rows
+from lm_eval_plugin.results.runs import Run, TaskRun, load_run
+from lm_eval_plugin.scoring.metrics import QuestionRecord, question_metrics
 
 FORMATS = ("parquet", "jsonl")
 HOSTILE = "</script>\x00\u202e {{ x }}\r\n\u2028 \U0001f600 2020-01-01"

@@ -10,13 +10,13 @@ from lm_eval.models.huggingface import HFLM
 
 from chatbench_tasks.finite_scores import check_finite
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted
-from lm_eval_plugin.generation.finite_logits import FiniteLogits
-from lm_eval_plugin.generation.host import HostGeneration
-from lm_eval_plugin.generation.kept_keys import KeptKeys
-from lm_eval_plugin.generation.local import LocalGeneration
-from lm_eval_plugin.letter import LETTER_GENERATION, letter_until
-from lm_eval_plugin.simulation import simulate_many
+from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, letter_until
+from lm_eval_plugin.models.generation import Prompted
+from lm_eval_plugin.models.generation.backend import HostGeneration
+from lm_eval_plugin.models.generation.finite_logits import FiniteLogits
+from lm_eval_plugin.models.generation.local.generator import LocalGeneration
+from lm_eval_plugin.models.generation.local.kept_keys import KeptKeys
+from lm_eval_plugin.runner.simulation import simulate_many
 from lm_eval_plugin.training.perplexity import score_arguments, score_reply
 
 GREEDY = {"until": ["\n"], "max_gen_toks": 8, "do_sample": False, "temperature": 0.0}

@@ -13,15 +13,15 @@ from releases import QUESTIONS, conversation, write_release
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import corpus_bleu, sentence_bleu
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.chatbench_data.release import load_release
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.comparison.first_prompts import compare_first_prompts
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import QuestionRecord
-from lm_eval_plugin.people.first_prompts import compare_first_prompts
-from lm_eval_plugin.question import Question
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import mean_estimate
-from lm_eval_plugin.training.release import load_release
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.scoring.metrics import QuestionRecord
+from lm_eval_plugin.scoring.statistics import mean_estimate
 
 FIRST, SECOND = QUESTIONS[:2]
 SAID = {

@@ -15,16 +15,16 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 from test_judge import Parrot
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.commands.gate import as_json, junit, markdown
+from lm_eval_plugin.cli.gate import as_json, junit, markdown
+from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.comparison.checks import POOLED, Limits, Pairs, Verdict, decided, holm_levels
+from lm_eval_plugin.comparison.gate import gate
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.dialogue.transcript import Verdict as Judgement
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.gate import gate
-from lm_eval_plugin.metrics import QuestionRecord
-from lm_eval_plugin.registration import tasks_folder
-from lm_eval_plugin.runs import Run, TaskRun
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
-from lm_eval_plugin.transcript import Verdict as Judgement
+from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.results.runs import Run, TaskRun
+from lm_eval_plugin.scoring.metrics import QuestionRecord
 
 HOSTILE = "a|b<script>]]>&\x00\x1b[31m\u202e\ud800\ufffe@you #1\n# x `"
 

@@ -9,11 +9,11 @@ from doubles import ScriptedModel, hold
 from lm_eval.tasks import TaskManager
 from users import WITH_A_MODEL, WITHOUT_A_MODEL
 
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.registration import tasks_folder
-from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.simulated_user import make_simulator
-from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.runner.participants import make_simulator
+from lm_eval_plugin.simulators.loop import Situation
 
 TASK = "chatbench_mmlu_elementary_mathematics"
 CHOICES = ["one hundred", "two hundred", "three hundred", "four hundred"]

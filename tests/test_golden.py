@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from doubles import hold, saying
 
-from lm_eval_plugin.engine import Failure, Reply
-from lm_eval_plugin.metrics import QuestionRecord, question_metrics
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.transcript import Event, StopReason, Transcript
+from lm_eval_plugin.dialogue.engine import Failure, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event, StopReason, Transcript
+from lm_eval_plugin.scoring.metrics import QuestionRecord, question_metrics
 
 CASES = {path.stem: json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "golden").glob("*.json"))}
 

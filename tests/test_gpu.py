@@ -8,12 +8,12 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from transformers import AutoModelForCausalLM
 
-from lm_eval_plugin.configuration import read_dialogue_block
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.doctor import Status, diagnose
-from lm_eval_plugin.holding import hold
-from lm_eval_plugin.quantized import load_quantized, quantized_layers
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.models.quantized import load_quantized, quantized_layers
+from lm_eval_plugin.runner.run_dialogues import hold
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
 

@@ -10,11 +10,11 @@ from lm_eval.models.api_models import LMEVAL_MODEL_NONE_ANSWER_PLACEHOLDER
 from lm_eval.models.huggingface import HFLM
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
-from lm_eval_plugin.chat_format import PlainFormat, TemplateFormat
-from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.dialogue.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.host_model import HostModel, serving
-from lm_eval_plugin.transcript import Message, Role, StopReason
+from lm_eval_plugin.models.chat_format import PlainFormat, TemplateFormat
+from lm_eval_plugin.models.lm_model import HostModel, serving
 
 SYSTEM = "You are a helpful assistant."
 

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-from lm_eval_plugin.demo import SIMULATOR_BASE
-from lm_eval_plugin.hub_errors import why_unavailable
+from lm_eval_plugin.config.presets import DEMO_SIMULATOR_BASE
+from lm_eval_plugin.models.hub_errors import why_unavailable
 
 ANSWERS = {
     "gated": (401, {"X-Error-Code": "GatedRepo"}),
@@ -28,8 +28,8 @@ ANSWERS = {
 LOAD_ALL = """
 import json, sys
 from lm_eval_plugin.errors import ChatbenchError
-from lm_eval_plugin.hub_errors import why_unavailable
-from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.models.hub_errors import why_unavailable
+from lm_eval_plugin.models.quantized import load_quantized
 
 said = {}
 for name, model_args in json.loads(sys.argv[1]).items():
@@ -53,7 +53,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path
-        config = (SIMULATOR_BASE / "config.json").read_bytes()
+        config = (DEMO_SIMULATOR_BASE / "config.json").read_bytes()
         if "/pickles/resolve/" in path and path.endswith("/config.json"):
             return self.answer(200, {"ETag": '"1"', "X-Repo-Commit": "0" * 40}, config)
         if "/api/models/own/pickles" in path:
@@ -81,12 +81,16 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def said(tmp_path_factory):
     """What `load_quantized` says of each case; one process, because the hub's address is read at import."""
-    local = {"tokenizer": str(SIMULATOR_BASE), "device": "cpu"}
+    local = {"tokenizer": str(DEMO_SIMULATOR_BASE), "device": "cpu"}
     cases = {
         **{f"tokenizer {name}": {"pretrained": f"own/{name}"} for name in ANSWERS},
         **{f"base {name}": {"pretrained": f"own/{name}", **local} for name in (*ANSWERS, "pickles")},
-        **{f"adapter {name}": {"pretrained": str(SIMULATOR_BASE), "peft": f"own/{name}"} for name in ANSWERS},
-        "adapter revision": {"pretrained": str(SIMULATOR_BASE), "peft": "own/unversioned", "adapter_revision": "v9"},
+        **{f"adapter {name}": {"pretrained": str(DEMO_SIMULATOR_BASE), "peft": f"own/{name}"} for name in ANSWERS},
+        "adapter revision": {
+            "pretrained": str(DEMO_SIMULATOR_BASE),
+            "peft": "own/unversioned",
+            "adapter_revision": "v9",
+        },
     }
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

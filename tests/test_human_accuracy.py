@@ -9,8 +9,9 @@ import pytest
 from releases import QUESTIONS, answer, conversation, write_release
 from scipy import stats
 
+from lm_eval_plugin.chatbench_data.release import load_release
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.people.human_accuracy import (
+from lm_eval_plugin.scoring.agreement import (
     RESAMPLES,
     HumanAccuracy,
     People,
@@ -20,7 +21,6 @@ from lm_eval_plugin.people.human_accuracy import (
     mean_absolute_error,
     pearson,
 )
-from lm_eval_plugin.training.release import load_release
 
 FIRST, SECOND = QUESTIONS[0], QUESTIONS[1]
 

@@ -11,10 +11,10 @@ from human_runs import TASK, Pupil, evaluate, logged
 from releases import QUESTIONS, answer, conversation, write_release
 from scipy import stats
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.chatbench_data.splits import split_questions
+from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.people.human_accuracy import agreement
-from lm_eval_plugin.training.splits import split_questions
+from lm_eval_plugin.scoring.agreement import agreement
 
 STEMS = [question["question"] for question in QUESTIONS]
 # Of the ten questions people with gpt-4o answered eight, five times each; this many of their answers are right.

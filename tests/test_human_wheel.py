@@ -10,10 +10,10 @@ import pytest
 from human_runs import TASK, evaluate, logged
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.demo import SIMULATOR_BASE
-from lm_eval_plugin.demo.people import DEMO, write_release
-from lm_eval_plugin.registration import register_models, tasks_folder
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.presets import DEMO_SIMULATOR_BASE
+from lm_eval_plugin.harness.registration import register_models, tasks_folder
+from lm_eval_plugin.training.demo.people import DEMO, write_release
 
 LEARNT_FROM, HELD_AGAINST = 28, 160
 """People: so few teach the simulator, and so many others say what is reached on the questions that it was not taught."""
@@ -28,7 +28,15 @@ def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     write_release(folder / "people", LEARNT_FROM, seed=3)
     write_release(folder / "others", HELD_AGAINST, seed=5)
-    trained = ["train", str(folder / "people"), "--base", str(SIMULATOR_BASE), "-o", str(folder / "trained"), *SMALL]
+    trained = [
+        "train",
+        str(folder / "people"),
+        "--base",
+        str(DEMO_SIMULATOR_BASE),
+        "-o",
+        str(folder / "trained"),
+        *SMALL,
+    ]
     assert main(trained) == 0
     return folder
 
@@ -49,8 +57,8 @@ def perplexities(wheel: Path, model_args: str) -> dict:
 
 
 def test_perplexity_on_held_out_people_falls_at_least_by_half(wheel):
-    before = perplexities(wheel, f"pretrained={SIMULATOR_BASE}")
-    after = perplexities(wheel, f"pretrained={SIMULATOR_BASE},peft={wheel / 'trained'}")
+    before = perplexities(wheel, f"pretrained={DEMO_SIMULATOR_BASE}")
+    after = perplexities(wheel, f"pretrained={DEMO_SIMULATOR_BASE},peft={wheel / 'trained'}")
     assert after["reply_perplexity,none"] <= before["reply_perplexity,none"] / 2
     assert after["string_perplexity,none"] < before["string_perplexity,none"]
     assert after["answer_named,none"] > before["answer_named,none"]

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from lm_eval_plugin.chatbench_data.human_dialogues import human_messages
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.people.humans import human_messages
 
 CHAT = [{"role": "You", "content": "what is 7 x 8"}, {"role": "Bot", "content": "56"}]
 

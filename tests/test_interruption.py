@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_plugin.interruption import interruptible
+from lm_eval_plugin.runner.interruption import interruptible
 
 KEPT = Path("cache/run_rank0.db")
 KEPT_SAID = f"interrupted: 12 of 200 dialogues are finished and kept in {KEPT}; the same command goes on from there"
@@ -20,7 +20,7 @@ KEPT_SAID = f"interrupted: 12 of 200 dialogues are finished and kept in {KEPT}; 
 WAITING = """
 import sys, time
 from pathlib import Path
-from lm_eval_plugin.interruption import interruptible
+from lm_eval_plugin.runner.interruption import interruptible
 try:
     with interruptible(200, lambda: 12, Path({kept!r}) if {kept!r} else None):
         print("ready", flush=True)

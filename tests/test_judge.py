@@ -12,13 +12,13 @@ from lm_eval.api.model import LM
 from lm_eval.api.registry import model_registry, register_model
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.conversations import check_simulator
-from lm_eval_plugin.engine import Failure
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.dialogue.engine import Failure
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError, JudgeError
+from lm_eval_plugin.harness.registration import tasks_folder
 from lm_eval_plugin.judge import NO_LETTER, judge_dialogues, read_letter_verdict, read_letters, read_verdict
-from lm_eval_plugin.registration import tasks_folder
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.runner.runner import check_simulator
 
 HELD = Transcript(
     *("q", "demo", 0, 0),

@@ -14,15 +14,15 @@ import pytest
 from doubles import PRODUCT
 from sample_runs import Writer
 
-from lm_eval_plugin.commands import leaderboard as command
+from lm_eval_plugin.cli import leaderboard as command
+from lm_eval_plugin.comparison.leaderboard import Outcome, entries_of, rank, shown_metrics
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.leaderboard import Outcome, entries_of, rank, shown_metrics
-from lm_eval_plugin.metrics import QuestionRecord
-from lm_eval_plugin.runs import Run, TaskRun
+from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import paired_test
-from lm_eval_plugin.summary import scores_of, summarize_group
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.scoring.metrics import QuestionRecord
+from lm_eval_plugin.scoring.statistics import paired_test
+from lm_eval_plugin.scoring.summary import scores_of, summarize_group
 
 HOSTILE = "=cmd|' /C calc'!A0 <script>alert(1)</script> [bold]x[/bold] {{ 7 }}\n|\x1b[31m\u202e\x00"
 

@@ -3,7 +3,7 @@ from doubles import PRODUCT
 from hypothesis import given
 from strategies import PROPERTY, anything_said, questions
 
-from lm_eval_plugin.letter import LETTER_GENERATION, read_letter
+from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, read_letter
 
 
 @pytest.mark.parametrize("reply", ["B", " B", "\n\nB\n", "B.", "B) 56", "B. 56", "B, surely", "B\nC"])

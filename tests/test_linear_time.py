@@ -7,13 +7,13 @@ from doubles import PRODUCT
 
 from lm_eval_plugin.answers.final_answer import final_answer
 from lm_eval_plugin.answers.supported_option import concluded_option, named_options
+from lm_eval_plugin.border.escaping import in_markdown, visible
+from lm_eval_plugin.dialogue.quoting import break_tokens, indent_headings
+from lm_eval_plugin.dialogue.reasoning import opened_reasoning, part_reply
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.judge import read_letter_verdict, read_verdict
-from lm_eval_plugin.prompts import break_tokens, indent_headings
-from lm_eval_plugin.reasoning import opened_reasoning, part_reply
-from lm_eval_plugin.shown_text import in_markdown, visible
 from lm_eval_plugin.simulators import cleaning
 from lm_eval_plugin.simulators.guardrails import faults, leaks_answer
-from lm_eval_plugin.transcript import Message, Role
 
 SIZE = 1_000_000
 MOST = 20

@@ -8,8 +8,8 @@ import pytest
 from lm_eval.models.dummy import DummyLM
 from lm_eval.models.huggingface import HFLM
 
-from lm_eval_plugin.lm_tokenizer import tokenizer_of
-from lm_eval_plugin.simulation import simulate
+from lm_eval_plugin.models.lm_tokenizer import tokenizer_of
+from lm_eval_plugin.runner.simulation import simulate
 
 QUESTION = {"question": "What is 7 x 8?", "choices": ["54", "56"]}
 

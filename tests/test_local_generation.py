@@ -13,15 +13,16 @@ import torch
 from lm_eval.models.huggingface import HFLM
 from transformers import Cache
 
-from lm_eval_plugin.engine import Conversation
+from lm_eval_plugin.dialogue.engine import Conversation
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted, batch
-from lm_eval_plugin.generation.host import HostGeneration
-from lm_eval_plugin.generation.kept_keys import KeptKeys
-from lm_eval_plugin.generation.local import LocalGeneration, generates_locally, settings_of_batches
-from lm_eval_plugin.generation.roomy_cache import RoomyCache, roomy_up_to
-from lm_eval_plugin.generation.row_sampling import RowSampler, draws
-from lm_eval_plugin.host_model import HostModel
+from lm_eval_plugin.models.generation import Prompted
+from lm_eval_plugin.models.generation.backend import HostGeneration
+from lm_eval_plugin.models.generation.local import batch
+from lm_eval_plugin.models.generation.local.generator import LocalGeneration, generates_locally, settings_of_batches
+from lm_eval_plugin.models.generation.local.kept_keys import KeptKeys
+from lm_eval_plugin.models.generation.local.roomy_cache import RoomyCache, roomy_up_to
+from lm_eval_plugin.models.generation.local.row_sampling import RowSampler, draws
+from lm_eval_plugin.models.lm_model import HostModel
 
 GREEDY = {"until": ["a", "the"], "max_gen_toks": 16, "do_sample": False, "temperature": 0.0}
 SAMPLED = {"until": ["\n", "er"], "max_gen_toks": 16, "do_sample": True, "temperature": 0.8, "top_p": 0.9}

@@ -1,7 +1,7 @@
 import pytest
 
+from lm_eval_plugin.config.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.local_path import check_local_path, local_or_hub
 
 
 @pytest.fixture

@@ -11,9 +11,7 @@ import time
 import pytest
 from faulty_server import Fault, serving_faults
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.masking import (
+from lm_eval_plugin.border.masking import (
     conceal,
     is_secret,
     masked,
@@ -22,9 +20,11 @@ from lm_eval_plugin.masking import (
     secrets_of_address,
     without_credentials,
 )
-from lm_eval_plugin.model_loading import without_addresses
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.models.loading import without_addresses
 
 QUESTION = Question("q", "s", "What is 7 x 8?", ("54", "56"))
 

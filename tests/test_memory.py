@@ -8,8 +8,17 @@ import torch
 from transformers import AutoConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.memory import GIB, PUBLISHED, Footprint, Placement, cgroup_free, footprint, free_memory, place
-from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.models.memory import (
+    GIB,
+    PUBLISHED,
+    Footprint,
+    Placement,
+    cgroup_free,
+    footprint,
+    free_memory,
+    place,
+)
+from lm_eval_plugin.models.quantized import load_quantized
 
 LLAMA3_8B = {
     "hidden_size": 4096,

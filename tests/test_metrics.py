@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY, transcripts
 
-from lm_eval_plugin import metrics as measures
-from lm_eval_plugin.dialogue_warnings import warn_of_unread
-from lm_eval_plugin.engine import converse
-from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy
-from lm_eval_plugin.question import LETTERS, Question
+from lm_eval_plugin.dialogue.engine import converse
+from lm_eval_plugin.dialogue.question import LETTERS, Question
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.runner.warnings import warn_of_unread
+from lm_eval_plugin.scoring import metrics as measures
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.simulators.dialogue import dialogue
+from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy
+from lm_eval_plugin.simulators.loop import dialogue
 from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 
 
 def record(held, gold="B", acc_static=None, question=PRODUCT):

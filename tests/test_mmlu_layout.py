@@ -1,7 +1,7 @@
 import pytest
 
+from chatbench_tasks.mmlu_layout import check_mmlu_layout
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.mmlu_layout import check_mmlu_layout
 
 GOOD = {"question": "What is 7 x 8?", "choices": ["54", "56", "58", "63"], "answer": 1}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from strategies import PROPERTY, anything_said, questions
 
 from lm_eval_plugin.answers.supported_option import named_option, named_options
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 DATA = Path(__file__).parent / "data"
 TEN = Question("ten", "subject", "Which?", tuple(f"option {number}" for number in range(10)))

@@ -13,11 +13,12 @@ from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from test_local_generation import GREEDY, SAMPLED, local, talked
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted, neutrality
-from lm_eval_plugin.generation.neutrality import verdict_of
-from lm_eval_plugin.generation.probe import FORWARD_PASSES, Verdict, is_same
-from lm_eval_plugin.generation.roomy_cache import roomy_up_to
-from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.models.generation import Prompted
+from lm_eval_plugin.models.generation.local.roomy_cache import roomy_up_to
+from lm_eval_plugin.models.generation.neutrality import exclusions as neutrality
+from lm_eval_plugin.models.generation.neutrality.exclusions import verdict_of
+from lm_eval_plugin.models.generation.neutrality.probe import FORWARD_PASSES, Verdict, is_same
+from lm_eval_plugin.models.quantized import load_quantized
 
 SHAPE = {"hidden_size": 64, "num_hidden_layers": 2, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128}

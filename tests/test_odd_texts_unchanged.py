@@ -10,11 +10,11 @@ from human_runs import logged
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.export import read_export
-from lm_eval_plugin.registration import tasks_folder
-from lm_eval_plugin.runs import read_run
-from lm_eval_plugin.transcript import Role
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.dialogue.transcript import Role
+from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.results.export import read_export
+from lm_eval_plugin.results.runs import read_run
 
 ODD = "NUL \0 BOM \ufeff bidi \u202e\u2066x\u2069 mark \u0301 replaced \ufffd non \uffff far \U0010ffff line \u2028 esc \x1b[31m"
 REPLY = f"It is B. {ODD}"

@@ -11,14 +11,14 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, ByT5Tokenizer, LlamaConfig, PreTrainedTokenizerFast, StopStringCriteria
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.generation import Prompted
-from lm_eval_plugin.generation.host import HostGeneration
-from lm_eval_plugin.generation.kept_keys import KeptKeys
-from lm_eval_plugin.generation.local import LocalGeneration, settings_of_batches
-from lm_eval_plugin.generation.stop_strings import NO_TOKEN, StopStringsInText, stop_string_criterion
-from lm_eval_plugin.host_model import HostModel
-from lm_eval_plugin.letter import LETTER_GENERATION, letter_until
-from lm_eval_plugin.simulation import simulate_many
+from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, letter_until
+from lm_eval_plugin.models.generation import Prompted
+from lm_eval_plugin.models.generation.backend import HostGeneration
+from lm_eval_plugin.models.generation.local.generator import LocalGeneration, settings_of_batches
+from lm_eval_plugin.models.generation.local.kept_keys import KeptKeys
+from lm_eval_plugin.models.generation.stop_strings import NO_TOKEN, StopStringsInText, stop_string_criterion
+from lm_eval_plugin.models.lm_model import HostModel
+from lm_eval_plugin.runner.simulation import simulate_many
 
 GREEDY = {"until": ["w7", "ж"], "max_gen_toks": 12, "do_sample": False, "temperature": 0.0}
 QUESTION = {"question": "What is 7 x 8?", "choices": ["54", "56", "58", "63"]}

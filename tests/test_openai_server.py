@@ -17,8 +17,8 @@ import pytest
 import requests
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.demo import ASSISTANT, SIMULATOR_ADAPTER, SIMULATOR_BASE
-from lm_eval_plugin.registration import register_models, tasks_folder
+from lm_eval_plugin.config.presets import DEMO_ASSISTANT, DEMO_SIMULATOR_ADAPTER, DEMO_SIMULATOR_BASE
+from lm_eval_plugin.harness.registration import register_models, tasks_folder
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("fastapi") is None,
@@ -40,12 +40,12 @@ def folders(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("served")
     assistant, simulator = root / "assistant", root / "simulator"
-    shutil.copytree(ASSISTANT, assistant)
+    shutil.copytree(DEMO_ASSISTANT, assistant)
     config = json.loads((assistant / "tokenizer_config.json").read_text())
     (assistant / "tokenizer_config.json").write_text(json.dumps({**config, "chat_template": PLAIN_TEMPLATE}))
-    base = AutoModelForCausalLM.from_pretrained(SIMULATOR_BASE)
-    PeftModel.from_pretrained(base, SIMULATOR_ADAPTER).merge_and_unload().save_pretrained(simulator)
-    AutoTokenizer.from_pretrained(SIMULATOR_BASE).save_pretrained(simulator)
+    base = AutoModelForCausalLM.from_pretrained(DEMO_SIMULATOR_BASE)
+    PeftModel.from_pretrained(base, DEMO_SIMULATOR_ADAPTER).merge_and_unload().save_pretrained(simulator)
+    AutoTokenizer.from_pretrained(DEMO_SIMULATOR_BASE).save_pretrained(simulator)
     return assistant, simulator
 
 

@@ -14,10 +14,10 @@ import pytest
 from faulty_server import Fault, serving_faults
 from test_api_generation import GREEDY, completions, many, prompts, right, texts
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.errors import ServerGoneError
-from lm_eval_plugin.generation.api import ApiGeneration
-from lm_eval_plugin.generation.outage import Found, Outage
+from lm_eval_plugin.models.generation.servers.api import ApiGeneration
+from lm_eval_plugin.models.generation.servers.outage import Found, Outage
 
 
 def found(outage, answers, since=0.0):
@@ -35,7 +35,7 @@ def found(outage, answers, since=0.0):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("lm_eval_plugin.generation.outage._BETWEEN_PROBES_S", 0.01)
+    monkeypatch.setattr("lm_eval_plugin.models.generation.servers.outage._BETWEEN_PROBES_S", 0.01)
 
 
 def test_server_that_answers_a_prompt_that_it_knows_is_well(quick):

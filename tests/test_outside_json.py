@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_plugin.outside_json import DEEPEST, UnreadableJsonError, read_json
+from lm_eval_plugin.border.outside_json import DEEPEST, UnreadableJsonError, read_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False) | st.text(),

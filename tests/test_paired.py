@@ -12,7 +12,7 @@ from strategies import PROPERTY
 from lm_eval_plugin.scoring.intervals import LEVEL, Pivot, difference_pivot, flip_of
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.spread import Stratum, spread_of
-from lm_eval_plugin.statistics import flip_of_sides, mean_estimate, paired_test, pooled_estimate
+from lm_eval_plugin.scoring.statistics import flip_of_sides, mean_estimate, paired_test, pooled_estimate
 
 _RANDOM = np.random.default_rng(7)
 _ACCURACIES = _RANDOM.beta(1.5, 0.8, size=60)

@@ -13,16 +13,16 @@ from lm_eval.api.registry import model_registry, register_model
 from lm_eval.tasks import TaskManager
 from sample_runs import Writer
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.engine import Reply, converse
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.protocol import PAPER_POLICIES, is_of_paper, protocol_label
+from lm_eval_plugin.dialogue.engine import Reply, converse
+from lm_eval_plugin.dialogue.transcript import Role, StopReason
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.protocol import PAPER_POLICIES, is_of_paper, protocol_label
-from lm_eval_plugin.registration import tasks_folder
-from lm_eval_plugin.simulated_user import label_of, make_simulator
-from lm_eval_plugin.simulation import simulate, simulate_many
-from lm_eval_plugin.simulators.dialogue import dialogue
-from lm_eval_plugin.transcript import Role, StopReason
+from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.runner.participants import label_of, make_simulator
+from lm_eval_plugin.runner.simulation import simulate, simulate_many
+from lm_eval_plugin.simulators.loop import dialogue
 
 GIVEN = Path(__file__).parents[2] / "shared" / "data" / "paper_protocol.jsonl"
 GOLD = "B"

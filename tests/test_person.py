@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from strategies import PROPERTY
 from users import history, situation
 
-from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
-from lm_eval_plugin.person import Person, printable
+from lm_eval_plugin.dialogue.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Role, StopReason
+from lm_eval_plugin.models.person import Person, printable
 from lm_eval_plugin.simulators.human import HumanUser
-from lm_eval_plugin.transcript import Role, StopReason
 
 
 class Terminal:

@@ -1,7 +1,7 @@
 import pytest
 import transformers
 
-from lm_eval_plugin.generation.position_schemes import switching_scheme
+from lm_eval_plugin.models.generation.neutrality.position_schemes import switching_scheme
 
 SWITCHING = [
     {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from lm_eval.api.model import LM
 
-from lm_eval_plugin import process_ranks
+from lm_eval_plugin.harness import process_ranks
 
 # Not in 8 bit, where a result depends on the rows that share its batch; the user samples.
 DIALOGUE = {"simulator": {"preset": "demo", "quantization": "none"}, "repeats": 2}

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY, anything_said
 
-from lm_eval_plugin.engine import Chat
-from lm_eval_plugin.prompts import PLAIN_STOPS, break_tokens, indent_headings, plain_transcript
-from lm_eval_plugin.transcript import Message, Role
+from lm_eval_plugin.dialogue.engine import Chat
+from lm_eval_plugin.dialogue.quoting import PLAIN_STOPS, break_tokens, indent_headings, plain_transcript
+from lm_eval_plugin.dialogue.transcript import Message, Role
 
 TOKENS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>", "[INST]", "[/INST]", "<<SYS>>", "<|eot_id|>"]
 

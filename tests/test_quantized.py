@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
-from lm_eval_plugin.quantized import dtype_for, load_quantized, quantized_layers, read_max_memory, value_bytes
+from lm_eval_plugin.models.quantized import dtype_for, load_quantized, quantized_layers, read_max_memory, value_bytes
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="tells what happens without a GPU")
 
@@ -92,7 +92,7 @@ def test_an_adapter_with_tensors_that_the_base_lacks_is_an_error(tmp_path, simul
 
 
 def test_two_different_hub_names_are_two_different_bases(tmp_path, simulators):
-    from lm_eval_plugin.quantized import _check_declared_base
+    from lm_eval_plugin.models.quantized import _check_declared_base
 
     with pytest.raises(SimulatorError, match="was trained on 'meta-llama/Meta-Llama-3-8B'"):
         _check_declared_base("mistralai/Mistral-7B-v0.1", "an/adapter", "meta-llama/Meta-Llama-3-8B")

@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from lm_eval_plugin.question import LETTERS, Question
+from lm_eval_plugin.dialogue.question import LETTERS, Question
 
 
 def question(stem="What is it?", choices=("this", "that")):

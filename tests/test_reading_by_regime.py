@@ -14,7 +14,7 @@ from strategies import PROPERTY
 from lm_eval_plugin.answers.polarity import Polarity, polarity_of
 from lm_eval_plugin.answers.quantities import quantity
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 DATA = Path(__file__).parent / "data"
 LOCKED = "53dbb63d8d1c36199667027f8676875b1087dd2f56da3ecce0ac83582c2eeb3a"

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from lm_eval_plugin.cli import COMMANDS
-from lm_eval_plugin.configuration import DialogueConfig
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER
-from lm_eval_plugin.simulator_config import SimulatorConfig
+from lm_eval_plugin.cli.main import COMMANDS
+from lm_eval_plugin.config.dialogue import DialogueConfig
+from lm_eval_plugin.config.presets import POLICIES, PRESETS
+from lm_eval_plugin.config.simulator import SimulatorConfig
+from lm_eval_plugin.dialogue.transcript import StopReason
+from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER
 from lm_eval_plugin.simulators.personas import ANY, PERSONAS
-from lm_eval_plugin.simulators.presets import POLICIES, PRESETS
 from lm_eval_plugin.simulators.scripted import HABITS
-from lm_eval_plugin.transcript import StopReason
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 

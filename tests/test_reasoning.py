@@ -3,8 +3,15 @@ import tiny_models
 from hypothesis import given
 from strategies import PROPERTY, anything_said
 
-from lm_eval_plugin.chat_format import TemplateFormat
-from lm_eval_plugin.reasoning import Marks, holds_marks, mark_texts, opened_reasoning, part_reply, split_reasoning
+from lm_eval_plugin.dialogue.reasoning import (
+    Marks,
+    holds_marks,
+    mark_texts,
+    opened_reasoning,
+    part_reply,
+    split_reasoning,
+)
+from lm_eval_plugin.models.chat_format import TemplateFormat
 
 TAGS = ["think", "thinking", "thought", "reasoning", "seed:think", "reflection", "analysis", "scratchpad"]
 PAIRS = [

@@ -17,19 +17,19 @@ from doubles import PRODUCT
 from sample_runs import DATE, Writer
 from test_leaderboard import task
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.leaderboard import entries_of, rank
-from lm_eval_plugin.metrics import HIGHER_IS_BETTER, QuestionRecord
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.comparison.leaderboard import entries_of, rank
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.report import charts
 from lm_eval_plugin.report.data import comparability, outcome, run_facts, static_outcome
 from lm_eval_plugin.report.measures import FIDELITY, OUTCOMES, interval_of, value_of
 from lm_eval_plugin.report.page import report
 from lm_eval_plugin.report.transcripts import BLOCK, TranscriptStore
-from lm_eval_plugin.runs import Run, TaskRun, load_run
+from lm_eval_plugin.results.runs import Run, TaskRun, load_run
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import mean_estimate
-from lm_eval_plugin.summary import estimates
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, QuestionRecord
+from lm_eval_plugin.scoring.statistics import mean_estimate
+from lm_eval_plugin.scoring.summary import estimates
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }} $x^2$ **b** \x00\u202e\ud800"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sample_runs import Writer, sample, write_run
 
-from lm_eval_plugin.cli import main
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra `test` brings playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra `test` brings axe")

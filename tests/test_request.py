@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import PROPERTY, questions
 
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.request import DEFAULT_SYSTEM, DialogueRequest
 
 SCRIPTED = read_dialogue_block({"simulator": "scripted"}, "task t")
 TUNED = read_dialogue_block(

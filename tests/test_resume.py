@@ -18,8 +18,8 @@ from lm_eval.models.openai_completions import LocalCompletionsAPI
 from test_conversations import TalkingLM, instance
 from test_task import evaluate, transcripts
 
-from lm_eval_plugin.caching.dialogue_store import DialogueStore
-from lm_eval_plugin.conversations import converse_until
+from lm_eval_plugin.cache.dialogue_store import DialogueStore
+from lm_eval_plugin.runner.runner import converse_until
 
 TASK = "chatbench_mmlu_elementary_mathematics"
 

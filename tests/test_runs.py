@@ -7,11 +7,11 @@ import json
 import pytest
 from sample_runs import DATE, Writer
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.json_objects import json_lines
-from lm_eval_plugin.records import StaticResponse
-from lm_eval_plugin.runs import load_run, model_of
+from lm_eval_plugin.results.jsonl import json_lines
+from lm_eval_plugin.results.runs import load_run, model_of
+from lm_eval_plugin.results.samples import StaticResponse
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from lm_eval_plugin.generation.server_errors import StatusError, UnreadableReplyError, is_refusal, may_pass
+from lm_eval_plugin.models.generation.servers.errors import StatusError, UnreadableReplyError, is_refusal, may_pass
 
 
 @pytest.mark.parametrize(

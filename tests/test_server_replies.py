@@ -5,7 +5,7 @@ from lm_eval.models.anthropic_llms import AnthropicChat
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 from lm_eval.models.sglang_generate_API import SGLANGGENERATEAPI
 
-from lm_eval_plugin.generation.server_replies import ServerText, server_texts
+from lm_eval_plugin.models.generation.servers.replies import ServerText, server_texts
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_plugin.generation import Generated
-from lm_eval_plugin.generation.shared_time import Written, with_shares
+from lm_eval_plugin.models.generation import Generated
+from lm_eval_plugin.models.generation.shared_time import Written, with_shares
 
 moments = st.integers(min_value=0, max_value=50).map(lambda tenths: tenths / 10)
 spans = st.tuples(moments, moments).map(sorted)

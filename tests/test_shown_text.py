@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lm_eval_plugin.shown_text import in_markdown, shortened, visible
+from lm_eval_plugin.border.escaping import in_markdown, shortened, visible
 
 HOSTILE = "a|b<script>]]>&\x00\x1b[31m\u202e\ud800@you #77\n# x `[y](http://z) **b** www.x $m$"
 

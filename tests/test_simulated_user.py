@@ -1,14 +1,14 @@
 import pytest
 from users import MODEL, WITH_A_MODEL, WITHOUT_A_MODEL, configured, user_of
 
+from lm_eval_plugin.config.presets import POLICIES, PRESETS
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.person import Person
-from lm_eval_plugin.simulated_user import label_of, make_simulator, user_model
+from lm_eval_plugin.models.person import Person
+from lm_eval_plugin.runner.participants import label_of, make_simulator, user_model
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
 from lm_eval_plugin.simulators.human import HumanUser
 from lm_eval_plugin.simulators.iqa_eval import IqaEval
 from lm_eval_plugin.simulators.model_user import ModelUser
-from lm_eval_plugin.simulators.presets import POLICIES, PRESETS
 from lm_eval_plugin.simulators.scripted import ScriptedUser
 from lm_eval_plugin.simulators.sharded import ShardedUser
 from lm_eval_plugin.simulators.two_step import Opening, TwoStep, help_opener

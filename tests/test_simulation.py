@@ -6,10 +6,10 @@ import pytest
 from doubles import PRODUCT, said, saying
 from lm_eval.api.model import LM
 
-from lm_eval_plugin.demo import ASSISTANT
+from lm_eval_plugin.config.presets import DEMO_ASSISTANT
+from lm_eval_plugin.dialogue.transcript import Role, StopReason
 from lm_eval_plugin.errors import ConfigError, SimulatorError
-from lm_eval_plugin.simulation import read_question, simulate, simulate_many
-from lm_eval_plugin.transcript import Role, StopReason
+from lm_eval_plugin.runner.simulation import read_question, simulate, simulate_many
 
 ROW = {"question": "What is 7 x 8?", "choices": ["54", "56", "58", "63"], "answer": 1, "id": 7}
 
@@ -18,7 +18,7 @@ ROW = {"question": "What is 7 x 8?", "choices": ["54", "56", "58", "63"], "answe
 def demo_assistant():
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=str(ASSISTANT), device="cpu", batch_size=16)
+    return HFLM(pretrained=str(DEMO_ASSISTANT), device="cpu", batch_size=16)
 
 
 def test_a_function_is_an_assistant_and_sees_chat_messages():
@@ -74,7 +74,7 @@ def test_a_model_that_takes_one_prompt_at_a_time_is_pointed_at_batches(size, que
     from lm_eval.models.huggingface import HFLM
 
     rows = [{**ROW, "id": str(place)} for place in range(questions)]
-    lm = HFLM(pretrained=str(ASSISTANT), device="cpu", batch_size=size)
+    lm = HFLM(pretrained=str(DEMO_ASSISTANT), device="cpu", batch_size=size)
     simulate_many(rows, lm, "scripted", assistant={"max_tokens": 2}, progress=False)
     assert ("--batch_size 16" in caplog.text) is advised
 
@@ -92,7 +92,7 @@ def test_messages_are_told_as_they_are_said():
     told = []
     held = simulate(PRODUCT, lambda messages: "It is 56.", "scripted", on_message=told.append)
     assert tuple(told) == held.messages
-    assert [message.role for message in told] == [Role.USER, Role.ASSISTANT, Role.USER]
+    assert [message.role for message in told] == [Role.USER, Role.DEMO_ASSISTANT, Role.USER]
 
 
 def test_equal_seeds_repeat_a_sampled_conversation_and_others_differ(demo_assistant):

@@ -21,12 +21,12 @@ from releases import CHAT, QUESTIONS, conversation, write_release
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lm_eval_plugin.chatbench_data.release import load_release
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.registration import tasks_folder
+from lm_eval_plugin.harness.registration import tasks_folder
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import examples
 from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments, score_reply
-from lm_eval_plugin.training.release import load_release
 from lm_eval_plugin.training.rows import make_rows
 
 TASK = "chatbench_simulator_ppl"

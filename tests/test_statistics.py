@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from strategies import PROPERTY
 
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import Estimate, holm, mean_estimate, paired_test, pooled_estimate
+from lm_eval_plugin.scoring.statistics import Estimate, holm, mean_estimate, paired_test, pooled_estimate
 
 # Right-or-wrong repeats of 60 questions, ragged on purpose, and the same questions asked once.
 _RANDOM = np.random.default_rng(7)

@@ -10,17 +10,17 @@ import pytest
 from doubles import PRODUCT
 from test_judge import evaluate
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.json_objects import json_lines
-from lm_eval_plugin.metrics import QuestionRecord
-from lm_eval_plugin.records import read_records
-from lm_eval_plugin.run_results import add_summary
-from lm_eval_plugin.runs import differing_settings, load_run, read_run
+from lm_eval_plugin.harness.results_json import add_summary
+from lm_eval_plugin.results.jsonl import json_lines
+from lm_eval_plugin.results.runs import differing_settings, load_run, read_run
+from lm_eval_plugin.results.samples import read_records
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import holm, mean_estimate, paired_test
-from lm_eval_plugin.summary import compare, summarize, summarize_group, summarize_run, user_language
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.scoring.metrics import QuestionRecord
+from lm_eval_plugin.scoring.statistics import holm, mean_estimate, paired_test
+from lm_eval_plugin.scoring.summary import compare, summarize, summarize_group, summarize_run, user_language
 
 
 def held(answer, *, repeat=0, seconds=None, batch=None, tokens=None):

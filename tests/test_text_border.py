@@ -5,14 +5,14 @@ from doubles import PRODUCT, chatbench_user, hold, said, saying
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.engine import Reply, converse, seeded
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulation import simulate
-from lm_eval_plugin.simulators.dialogue import dialogue
+from lm_eval_plugin.border.text_border import all_encodable, encodable, is_encodable
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.dialogue.engine import Reply, converse, seeded
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Role, Transcript
+from lm_eval_plugin.runner.simulation import simulate
+from lm_eval_plugin.simulators.loop import dialogue
 from lm_eval_plugin.simulators.personas import NOBODY
-from lm_eval_plugin.text_border import all_encodable, encodable, is_encodable
-from lm_eval_plugin.transcript import Role, Transcript
 
 HALVES = ["\ud83d", "\udc00", "a\ud83d b", "\udc00\ud83d", "\ud83d\ud83d\ude00"]
 ODD = [

@@ -15,19 +15,19 @@ from releases import conversation, write_release
 from safetensors.torch import load_file
 from tiny_models import save_model
 
-from lm_eval_plugin.cli import main
+from lm_eval_plugin.chatbench_data.release import load_release
+from lm_eval_plugin.chatbench_data.splits import split_questions
+from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.config.simulator import read_simulator
+from lm_eval_plugin.dialogue.transcript import StopReason
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.quantized import load_quantized, quantized_layers
-from lm_eval_plugin.simulation import simulate
-from lm_eval_plugin.simulator_config import read_simulator
+from lm_eval_plugin.models.quantized import load_quantized, quantized_layers
+from lm_eval_plugin.runner.simulation import simulate
 from lm_eval_plugin.training.examples import examples
 from lm_eval_plugin.training.fit import fit, load_base, make_trainer
 from lm_eval_plugin.training.output import last_checkpoint
 from lm_eval_plugin.training.recipe import read_recipe
-from lm_eval_plugin.training.release import load_release
-from lm_eval_plugin.training.splits import split_questions
 from lm_eval_plugin.training.train import train
-from lm_eval_plugin.transcript import StopReason
 
 QUESTION = {"question": "What is 7 x 8?", "choices": ["54", "56", "58", "63"]}
 
@@ -140,7 +140,7 @@ def test_a_training_that_was_killed_goes_on_to_the_same_weights(data, bases, tmp
     ]
     command = ["train", data, "--base", bases["llama"], *options, "-o"]
     killed = tmp_path / "killed"
-    code = "import sys; from lm_eval_plugin.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from lm_eval_plugin.cli.main import main; sys.exit(main(sys.argv[1:]))"
     running = subprocess.Popen([sys.executable, "-c", code, *command, str(killed)], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while last_checkpoint(killed) is None:

@@ -4,13 +4,13 @@ from releases import QUESTIONS, conversation, write_release
 from users import EVIL, situation
 
 from lm_eval_plugin.answers.final_answer import final_answer
+from lm_eval_plugin.chatbench_data.release import load_release
+from lm_eval_plugin.chatbench_data.splits import SPLITS, split_questions
+from lm_eval_plugin.dialogue.transcript import Role
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
 from lm_eval_plugin.simulators.model_user import Aim
 from lm_eval_plugin.training.examples import conversation_examples, examples
-from lm_eval_plugin.training.release import load_release
-from lm_eval_plugin.training.splits import SPLITS, split_questions
-from lm_eval_plugin.transcript import Role
 
 
 def read(folder, *held):

@@ -4,9 +4,9 @@ import logging
 import pytest
 from releases import CHAT, QUESTIONS, alone, answer, conversation, product, write_csv, write_release
 
+from lm_eval_plugin.chatbench_data.release import AnswerType, load_release
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.training.release import AnswerType, load_release
-from lm_eval_plugin.transcript import Message, Role
 
 SAID = tuple(Message(role, content) for role, (_, content) in zip((Role.USER, Role.ASSISTANT) * 2, CHAT, strict=True))
 

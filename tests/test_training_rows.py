@@ -2,10 +2,10 @@ import pytest
 from releases import conversation, write_release
 from tiny_models import save_model
 
-from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.chatbench_data.release import load_release
+from lm_eval_plugin.models.quantized import load_quantized
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import examples
-from lm_eval_plugin.training.release import load_release
 from lm_eval_plugin.training.rows import make_rows
 
 LONG = [("You", "first " * 30), ("Bot", "old " * 60), ("You", "more " * 30), ("Bot", "new " * 30)]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from strategies import PROPERTY, transcripts
 
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 
 DIALOGUE = Transcript(
     question_id="product",

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 from doubles import hold, saying
 
-from lm_eval_plugin.unfinished import write_unfinished
+from lm_eval_plugin.harness.unfinished import write_unfinished
 
 
 def test_what_cannot_be_written_is_said_and_does_not_hide_why_the_run_ended(tmp_path, caplog):

@@ -20,14 +20,14 @@ def outcome(tmp_path, category, module, *arguments):
     return subprocess.run([*command, test], capture_output=True, check=False, cwd=tmp_path).returncode
 
 
-@pytest.mark.parametrize("module", ["lm_eval_plugin.gate", "chatbench_tasks.task"])
+@pytest.mark.parametrize("module", ["lm_eval_plugin.comparison.gate", "chatbench_tasks.task"])
 def test_a_warning_of_our_own_is_an_error(tmp_path, module):
     assert outcome(tmp_path, "RuntimeWarning", module) == 1
 
 
 @pytest.mark.parametrize("category", ["DeprecationWarning", "FutureWarning", "PendingDeprecationWarning"])
 def test_what_a_dependency_deprecates_is_none_even_where_we_use_it(tmp_path, category):
-    assert outcome(tmp_path, category, "lm_eval_plugin.quantized") == 0
+    assert outcome(tmp_path, category, "lm_eval_plugin.models.quantized") == 0
 
 
 def test_a_warning_of_a_dependency_is_none(tmp_path):

@@ -9,9 +9,9 @@ from accelerate import cpu_offload
 from torch import nn
 from transformers import AutoModelForCausalLM
 
-from lm_eval_plugin.caching import weights
-from lm_eval_plugin.caching.weights import weights_fingerprint
-from lm_eval_plugin.quantized import load_quantized
+from lm_eval_plugin.models import weights_fingerprint as weights
+from lm_eval_plugin.models.quantized import load_quantized
+from lm_eval_plugin.models.weights_fingerprint import weights_fingerprint
 
 
 class Held(nn.Module):

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.simulators.chatbench import prompt_text
 
 TEXTS = [

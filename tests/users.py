@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from doubles import PRODUCT, ScriptedModel
 
-from lm_eval_plugin.configuration import DialogueConfig, read_dialogue_block
-from lm_eval_plugin.engine import Chat, Failure, Prompt, Reply
-from lm_eval_plugin.prompts import plain_transcript
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulated_user import make_simulator
-from lm_eval_plugin.simulators.dialogue import Simulator, Situation
-from lm_eval_plugin.transcript import Message, Role
+from lm_eval_plugin.config.dialogue import DialogueConfig, read_dialogue_block
+from lm_eval_plugin.dialogue.engine import Chat, Failure, Prompt, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import plain_transcript
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.runner.participants import make_simulator
+from lm_eval_plugin.simulators.loop import Simulator, Situation
 
 RULE = "=" * 24
 MODEL = {"model_args": {"pretrained": "gpt2"}}

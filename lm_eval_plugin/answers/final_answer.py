@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 _OPEN, _CLOSE = r"[\[(*_\"'`]*", r"[\])*_\"'`]*"
 _LONE = r"(?![\w'’])"

@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 
 @dataclass(frozen=True, slots=True)

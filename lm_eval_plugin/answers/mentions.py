@@ -12,7 +12,7 @@ import re
 from functools import lru_cache
 
 from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION, OTHER
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 CLAUSE = re.compile(r"[.!?;](?=\s|$)|\n+|,? \b(?:but|while|whereas|although|though|however)\b")
 """What ends a clause of a plain text with marks."""

@@ -18,7 +18,7 @@ import re
 from lm_eval_plugin.answers.mentions import CLAUSE, content_shared, shares, words_besides
 from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION
 from lm_eval_plugin.answers.polarity import Polarity
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 _X = rf"(?P<x>{OPTION})"
 _BEFORE = r"(?:the |an? )?[\"'(*]{0,2}"

@@ -17,7 +17,7 @@ from functools import lru_cache
 from lm_eval_plugin.answers.judgements import of_judgements
 from lm_eval_plugin.answers.plain_text import plain
 from lm_eval_plugin.answers.quantities import LITERAL, in_words, quantity
-from lm_eval_plugin.question import LETTERS, Question
+from lm_eval_plugin.dialogue.question import LETTERS, Question
 
 _FIRST = 0xE000
 MARKS = {letter: chr(_FIRST + place) for place, letter in enumerate(LETTERS)}

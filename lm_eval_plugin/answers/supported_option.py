@@ -31,7 +31,7 @@ from lm_eval_plugin.answers.option_marks import ANY, LETTER_OF, MARKS, OPTION, O
 from lm_eval_plugin.answers.plain_text import own_statements, plain
 from lm_eval_plugin.answers.polarity import Polarity, polarity_of
 from lm_eval_plugin.answers.tutoring import leaves_it_to_the_user, suggests_a_step
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 _END = 10_000
 """How many characters of a long reply are read at each end, where answers stand; what lies between is not read."""

@@ -28,10 +28,10 @@ from enum import Enum
 from math import fsum, isfinite
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.metrics import METRICS
 from lm_eval_plugin.scoring.intervals import Pivot, detectable, difference_pivot
+from lm_eval_plugin.scoring.metrics import METRICS
 from lm_eval_plugin.scoring.spread import Stratum, by_questions, spread_of
-from lm_eval_plugin.statistics import flip_of_sides, holm
+from lm_eval_plugin.scoring.statistics import flip_of_sides, holm
 
 POOLED = "all tasks"
 """Names the check of all tasks together, each question counting the same."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from lm_eval.models.huggingface import HFLM
 
-from lm_eval_plugin.demo import ASSISTANT
+from lm_eval_plugin.config.presets import DEMO_ASSISTANT
 
 
 class DemoAssistant(HFLM):  # type: ignore[misc]
@@ -19,7 +19,7 @@ class DemoAssistant(HFLM):  # type: ignore[misc]
 
     def __init__(
         self,
-        pretrained: str = str(ASSISTANT),
+        pretrained: str = str(DEMO_ASSISTANT),
         batch_size: int | str = 1,
         device: str | None = None,
         **kwargs: Any,

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
+from lm_eval_plugin.border.masking import masked
+from lm_eval_plugin.config.presets import PRESETS
+from lm_eval_plugin.config.simulator import SimulatorConfig, name_or_mapping, read_simulator
 from lm_eval_plugin.doctor.diagnosis import Check, Diagnosis, Status, as_json_text, render
 from lm_eval_plugin.doctor.machine import (
     bitsandbytes_fault,
@@ -24,10 +27,7 @@ from lm_eval_plugin.doctor.machine import (
     hub_fault,
 )
 from lm_eval_plugin.doctor.simulators import Machine, check_simulator
-from lm_eval_plugin.masking import masked
-from lm_eval_plugin.memory import default_device, free_memory, gigabytes
-from lm_eval_plugin.simulator_config import SimulatorConfig, name_or_mapping, read_simulator
-from lm_eval_plugin.simulators.presets import PRESETS
+from lm_eval_plugin.models.memory import default_device, free_memory, gigabytes
 
 
 def doctor(simulators: Sequence[str], *, as_json: bool) -> int:

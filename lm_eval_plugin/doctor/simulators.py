@@ -12,16 +12,16 @@ from typing import Any
 
 from huggingface_hub import HfApi, constants, try_to_load_from_cache
 
+from lm_eval_plugin.border.masking import without_credentials
+from lm_eval_plugin.config.paths import local_or_hub
+from lm_eval_plugin.config.presets import MODEL_POLICIES
+from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.doctor.diagnosis import Check, Status, short
 from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
-from lm_eval_plugin.hub_errors import HTTP_ERROR, why_unavailable
-from lm_eval_plugin.local_path import local_or_hub
-from lm_eval_plugin.masking import without_credentials
-from lm_eval_plugin.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
-from lm_eval_plugin.revisions import revision_of
-from lm_eval_plugin.simulator_config import SimulatorConfig
-from lm_eval_plugin.simulators.presets import MODEL_POLICIES
+from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
+from lm_eval_plugin.models.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
+from lm_eval_plugin.models.revisions import revision_of
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
@@ -60,7 +60,7 @@ def check_simulator(config: SimulatorConfig, machine: Machine) -> tuple[Check, .
 
 def _backend_fault(config: SimulatorConfig) -> Check | None:
     """Why the host cannot use a backend for a policy; None if it can."""
-    from lm_eval_plugin.model_loading import backend_class, check_policy
+    from lm_eval_plugin.models.loading import backend_class, check_policy
 
     name = "backend"
     try:
@@ -91,7 +91,7 @@ def _packages(backend: str) -> tuple[str, ...]:
 def _is_remote(backend: str) -> bool:
     from lm_eval.models.api_models import TemplateAPI
 
-    from lm_eval_plugin.model_loading import backend_class
+    from lm_eval_plugin.models.loading import backend_class
 
     return issubclass(backend_class(backend), TemplateAPI)
 
@@ -231,7 +231,7 @@ def _check_placement(config: SimulatorConfig, base: str, machine: Machine) -> li
 
 def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
     """What the loader measures of a base, from its configuration here or from what is published."""
-    from lm_eval_plugin.quantized import measured
+    from lm_eval_plugin.models.quantized import measured
 
     source = {
         "revision": args.get("revision") or revision_of(base),
@@ -247,7 +247,7 @@ def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
 
 
 def _check_memory(config: SimulatorConfig, size: Footprint, released: int, device: str) -> Check:
-    from lm_eval_plugin.quantized import weight_bytes
+    from lm_eval_plugin.models.quantized import weight_bytes
 
     weights = {
         way: weight_bytes(size, way, _width(config, way, released, device), config.model_args)
@@ -260,13 +260,13 @@ def _check_memory(config: SimulatorConfig, size: Footprint, released: int, devic
 
 
 def _width(config: SimulatorConfig, quantization: str, released: int, device: str) -> int:
-    from lm_eval_plugin.quantized import dtype_for, value_bytes
+    from lm_eval_plugin.models.quantized import dtype_for, value_bytes
 
     return value_bytes(dtype_for(config.model_args.get("dtype", "auto"), quantization, device), released)
 
 
 def _check_fit(config: SimulatorConfig, base: str, size: Footprint, released: int, device: str) -> Check:
-    from lm_eval_plugin.quantized import weight_bytes
+    from lm_eval_plugin.models.quantized import weight_bytes
 
     args = config.model_args
     if chosen := [key for key in ("device_map", "max_memory", "parallelize") if args.get(key)]:

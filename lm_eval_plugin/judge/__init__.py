@@ -13,11 +13,13 @@ from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
-from lm_eval_plugin.engine import Ask, Chat, ChatModel, Reply
-from lm_eval_plugin.metrics import JUDGED
-from lm_eval_plugin.outside_json import UnreadableJsonError, read_json
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.transcript import Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
+from lm_eval_plugin.dialogue.engine import Ask, Chat, ChatModel, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript, Verdict
+
+JUDGED = ("coherence", "satisfaction")
+"""What a judge is asked about."""
 
 NO_LETTER = "none"
 """A judge's word for a reply that decides for no option, or for several."""
@@ -28,7 +30,7 @@ _FENCE = "```"
 def judge_dialogues(
     model: ChatModel, transcripts: Sequence[Transcript], questions: Sequence[Question]
 ) -> list[Transcript]:
-    """The transcripts with verdicts on each of `metrics.JUDGED`; those that ended by a model error stay as they are.
+    """The transcripts with verdicts on each of `JUDGED`; those that ended by a model error stay as they are.
 
     Args:
         model: The judge; it is asked everything in one batch.

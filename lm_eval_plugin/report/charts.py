@@ -10,11 +10,11 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lm_eval_plugin.leaderboard import Ranking, Standing
+from lm_eval_plugin.border.escaping import shortened
+from lm_eval_plugin.comparison.leaderboard import Ranking, Standing
+from lm_eval_plugin.dialogue.transcript import StopReason
 from lm_eval_plugin.report.data import SubjectScores
 from lm_eval_plugin.report.svg import for_page
-from lm_eval_plugin.shown_text import shortened
-from lm_eval_plugin.transcript import StopReason
 
 INK, FAINT, STATIC, INTERACTIVE = "#000001", "#000002", "#000003", "#000004"
 COLOURS = {INK: "ink", FAINT: "faint", STATIC: "static", INTERACTIVE: "interactive"}

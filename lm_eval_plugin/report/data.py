@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lm_eval_plugin.leaderboard import Ranking, folder_of
-from lm_eval_plugin.metrics import METRICS, QuestionRecord, accuracy, user_turns
-from lm_eval_plugin.runs import Run
-from lm_eval_plugin.statistics import Estimate, mean_estimate
-from lm_eval_plugin.summary import estimates, pooled_metrics, scores_of, with_subjects
-from lm_eval_plugin.transcript import StopReason, Transcript
+from lm_eval_plugin.comparison.leaderboard import Ranking, folder_of
+from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
+from lm_eval_plugin.results.runs import Run
+from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, user_turns
+from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate
+from lm_eval_plugin.scoring.summary import estimates, pooled_metrics, scores_of, with_subjects
 
 UNKNOWN, WRONG, RIGHT = "unknown", "wrong", "right"
 """What an answer can be: unknown where nothing was scored, or where the score is neither 0 nor 1."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lm_eval_plugin.metrics import METRICS
+from lm_eval_plugin.dialogue.transcript import Event
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.statistics import Estimate
-from lm_eval_plugin.transcript import Event
+from lm_eval_plugin.scoring.metrics import METRICS
+from lm_eval_plugin.scoring.statistics import Estimate
 
 OUTCOMES: Mapping[str, str] = {
     "acc": "The user's final answer is right.",

@@ -16,12 +16,12 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from lm_eval_plugin.leaderboard import Entry, Ranking, entries_of, rank_all
+from lm_eval_plugin.border.escaping import shortened, visible
+from lm_eval_plugin.comparison.leaderboard import Entry, Ranking, entries_of, rank_all
 from lm_eval_plugin.report import charts, measures
 from lm_eval_plugin.report.data import RIGHT, UNKNOWN, WRONG, RunFacts, comparability, run_facts
 from lm_eval_plugin.report.transcripts import TranscriptStore
-from lm_eval_plugin.runs import Run
-from lm_eval_plugin.shown_text import shortened, visible
+from lm_eval_plugin.results.runs import Run
 
 LONGEST_NAME = 120
 """Characters of a name in a table."""

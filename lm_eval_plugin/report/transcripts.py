@@ -21,11 +21,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lm_eval_plugin.metrics import QuestionRecord, user_turns
-from lm_eval_plugin.records import StaticResponse
+from lm_eval_plugin.dialogue.transcript import Transcript
 from lm_eval_plugin.report.data import outcome, static_outcome
-from lm_eval_plugin.runs import Run, TaskRun
-from lm_eval_plugin.transcript import Transcript
+from lm_eval_plugin.results.runs import Run, TaskRun
+from lm_eval_plugin.results.samples import StaticResponse
+from lm_eval_plugin.scoring.metrics import QuestionRecord, user_turns
 
 BLOCK = 64
 """Dialogues in one block."""

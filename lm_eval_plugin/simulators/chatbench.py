@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD, behind_head, final_answer
-from lm_eval_plugin.prompts import break_tokens
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import break_tokens
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.simulators import two_step
 from lm_eval_plugin.simulators.cleaning import clean
-from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
-from lm_eval_plugin.transcript import Message, Role
 
 STOPS = ("[END]", "[USER]", "[SYSTEM]", "[ASSISTANT]")
 """Where the user's message ends: its own end marker, or the start of anyone's turn."""

@@ -17,9 +17,9 @@ from functools import lru_cache
 
 from lm_eval_plugin.answers.final_answer import final_answer
 from lm_eval_plugin.answers.supported_option import concluded_option
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.reasoning import holds_marks
-from lm_eval_plugin.transcript import Event, Message, Role
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.reasoning import holds_marks
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:

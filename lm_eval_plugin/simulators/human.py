@@ -10,9 +10,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from lm_eval_plugin.answers.final_answer import final_answer
-from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.simulators.dialogue import Situation, Turn
-from lm_eval_plugin.transcript import Message, Role
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.loop import Situation, Turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Protocol
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer
-from lm_eval_plugin.engine import Ask, Failure, Prompt, Reply
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Situation, Turn
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Prompt, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role
 from lm_eval_plugin.simulators.guardrails import faults, leaks_answer
-from lm_eval_plugin.transcript import Event, Message, Role
+from lm_eval_plugin.simulators.loop import Situation, Turn
 
 THINK = (
     "Before you write, think for yourself: what do you know by now, what do you make of what the AI system said, and what "

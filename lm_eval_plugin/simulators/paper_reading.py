@@ -17,11 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer
-from lm_eval_plugin.engine import Prompt
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.dialogue.engine import Prompt
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message
+from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import Aim, Draft, Script
-from lm_eval_plugin.transcript import Message
 
 _OWN_NAME = "YOU: "
 _ANSWER = "Answer: "

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Situation, Turn
-from lm_eval_plugin.transcript import Message, Role
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.loop import Situation, Turn
 
 OPENINGS = ("pastes_all", "pastes_stem", "paraphrases")
 HABITS = (*OPENINGS, "doubts_once", "gives_up", "asks_once")

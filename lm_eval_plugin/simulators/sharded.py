@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.engine import Ask, Failure, Reply
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Situation, Turn
+from lm_eval_plugin.dialogue.engine import Ask, Failure, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.loop import Situation, Turn
 from lm_eval_plugin.simulators.scripted import take_named
-from lm_eval_plugin.transcript import Message, Role
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?])|(?<=[.!?][\"')\]]))\s+(?=[\"'(\[]?[A-Z0-9])|\n+")
 

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lm_eval_plugin.answers.final_answer import final_answer
-from lm_eval_plugin.engine import Chat, Prompt
-from lm_eval_plugin.prompts import indent_headings
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.engine import Chat, Prompt
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import indent_headings
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.simulators.cleaning import clean
-from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
-from lm_eval_plugin.transcript import Message, Role
 
 RULE = "=" * 24
 HEADINGS = {Role.USER: "YOU:", Role.ASSISTANT: "SYSTEM:"}

@@ -17,11 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD, behind_head, final_answer
-from lm_eval_plugin.engine import Chat, Prompt
+from lm_eval_plugin.dialogue.engine import Chat, Prompt
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.simulators.cleaning import clean
-from lm_eval_plugin.simulators.dialogue import Situation
+from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
-from lm_eval_plugin.transcript import Message, Role
 
 END_OF_CONVERSATION = "<|endconversation|>"
 STOPS = ("<|eot_id|>", END_OF_CONVERSATION)

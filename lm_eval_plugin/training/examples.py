@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
-from lm_eval_plugin.prompts import break_tokens
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.chatbench_data.records import HumanConversation, ReleaseQuestion
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import break_tokens
+from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.simulators.chatbench import STOPS, Reading, prompt_text
 from lm_eval_plugin.simulators.two_step import harmless
-from lm_eval_plugin.training.release_records import HumanConversation, ReleaseQuestion
-from lm_eval_plugin.transcript import Message, Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from lm_eval_plugin.chatbench_data.release import Release
+from lm_eval_plugin.chatbench_data.splits import split_questions
 from lm_eval_plugin.training.examples import Example, examples
 from lm_eval_plugin.training.recipe import Recipe
-from lm_eval_plugin.training.release import Release
-from lm_eval_plugin.training.splits import split_questions
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM, TemplateLM
 
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
-from lm_eval_plugin.chat_format import is_chat_api
+from lm_eval_plugin.border.terminal import logger_of, warn_once
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.generation.finite_logits import no_numbers
-from lm_eval_plugin.terminal import logger_of, warn_once
+from lm_eval_plugin.models.chat_format import is_chat_api
+from lm_eval_plugin.models.generation.finite_logits import no_numbers
 from lm_eval_plugin.training.likelihoods import Likelihoods, TokenString, likelihoods
 
 logger = logger_of(__name__)

@@ -19,12 +19,12 @@ from typing import Any, Literal
 from pydantic import Field
 from transformers import AutoConfig
 
+from lm_eval_plugin.config.paths import check_local_path, local_or_hub
+from lm_eval_plugin.config.strict import Strict, validated
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.hub_errors import why_unavailable
-from lm_eval_plugin.local_path import check_local_path, local_or_hub
-from lm_eval_plugin.revisions import revision_of
+from lm_eval_plugin.models.hub_errors import why_unavailable
+from lm_eval_plugin.models.revisions import revision_of
 from lm_eval_plugin.simulators.chatbench import Reading
-from lm_eval_plugin.strict import Strict, validated
 
 _FAMILIES: Mapping[str, Mapping[str, Any]] = {
     "gpt2": {"tuning": "full", "quantization": "none", "batch_size": 4},

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from lm_eval.models.huggingface import HFLM
 
-from lm_eval_plugin.engine import Ask
-from lm_eval_plugin.host_model import HostModel
+from lm_eval_plugin.dialogue.engine import Ask
+from lm_eval_plugin.dialogue.transcript import Role
+from lm_eval_plugin.models.lm_model import HostModel
 from lm_eval_plugin.training.examples import Example
-from lm_eval_plugin.transcript import Role
 
 Row = dict[str, list[int]]
 """A training sequence: `input_ids`, `attention_mask` and `labels`, -100 where nothing is to be learnt."""

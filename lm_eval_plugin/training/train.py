@@ -10,9 +10,10 @@ from accelerate import PartialState
 from lm_eval.models.huggingface import HFLM
 from transformers import Trainer
 
+from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.chatbench_data.release import Release
+from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.local_path import local_or_hub
-from lm_eval_plugin.terminal import logger_of
 from lm_eval_plugin.training.fit import fit, load_base, make_trainer
 from lm_eval_plugin.training.lesson import Lesson, lesson_of
 from lm_eval_plugin.training.model_card import model_card
@@ -27,7 +28,6 @@ from lm_eval_plugin.training.output import (
     write_json,
 )
 from lm_eval_plugin.training.recipe import Recipe
-from lm_eval_plugin.training.release import Release
 from lm_eval_plugin.training.rows import Row, make_rows
 
 logger = logger_of(__name__)

@@ -43,13 +43,13 @@ from inspect_ai.solver import Generate, TaskState, solver
 from paired import HEADING, alternated, machine, rows
 from walks import Said, Sides, even, questions, ragged, said, save_walkers, simulator
 
-from lm_eval_plugin.engine import Ask, Chat, Reply
-from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.simulated_user import make_simulator
-from lm_eval_plugin.simulation import dialogue_config, read_question, simulate_many
-from lm_eval_plugin.simulators.dialogue import dialogue
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.engine import Ask, Chat, Reply
+from lm_eval_plugin.dialogue.transcript import Role, Transcript
+from lm_eval_plugin.runner.participants import make_simulator
+from lm_eval_plugin.runner.simulation import dialogue_config, read_question, simulate_many
+from lm_eval_plugin.simulators.loop import dialogue
 from lm_eval_plugin.simulators.userlm import STOPS
-from lm_eval_plugin.transcript import Role, Transcript
 
 SIZES = (16, 64, 256)
 WALKS = {"even": even, "ragged": ragged}

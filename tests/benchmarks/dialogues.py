@@ -26,10 +26,10 @@ from transformers import StoppingCriteriaList, StopStringCriteria
 from walking_models import END, STOP
 from walks import Said, Sides, Walks, even, questions, ragged, said
 
-from lm_eval_plugin.chat_format import TemplateFormat
-from lm_eval_plugin.engine import Ask, Reply
-from lm_eval_plugin.host_model import HostModel
-from lm_eval_plugin.simulation import simulate_many
+from lm_eval_plugin.dialogue.engine import Ask, Reply
+from lm_eval_plugin.models.chat_format import TemplateFormat
+from lm_eval_plugin.models.lm_model import HostModel
+from lm_eval_plugin.runner.simulation import simulate_many
 from lm_eval_plugin.simulators.userlm import STOPS
 
 DIALOGUES = 64

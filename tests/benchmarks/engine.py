@@ -28,14 +28,14 @@ from paired import machine, spread
 from walks import Sides, even
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer
-from lm_eval_plugin.collector import collecting_seldom
-from lm_eval_plugin.engine import Ask, Chat, Dialogue, Failure, Progress, Reply, converse, seeded
-from lm_eval_plugin.generation.local import LocalGeneration
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.simulators.dialogue import Simulator, Situation, Turn, dialogue
+from lm_eval_plugin.dialogue.engine import Ask, Chat, Dialogue, Failure, Progress, Reply, converse, seeded
+from lm_eval_plugin.dialogue.garbage_collection import collecting_seldom
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.models.generation.local.generator import LocalGeneration
+from lm_eval_plugin.simulators.loop import Simulator, Situation, Turn, dialogue
 from lm_eval_plugin.simulators.model_user import ModelUser
 from lm_eval_plugin.simulators.userlm import UserLM
-from lm_eval_plugin.transcript import Message, Role
 
 ROUNDS = 10
 TURNS = 2 * ROUNDS + 1

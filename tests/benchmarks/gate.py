@@ -11,7 +11,7 @@ of what the gate says it is; "failed": how many there do. The same follows for t
 none, with a tolerance of 0. "cannot tell": how often the gate says so without a drop.
 
 A size of 5.9 for 100 questions, 10 repeats and 0.95 is the skewness of the differences, if it is not chance.
-By exact enumeration the size for one repeat is at most 5.3 % (see `lm_eval_plugin/gate.py`).
+By exact enumeration the size for one repeat is at most 5.3 % (see `lm_eval_plugin/comparison/gate.py`).
 
 | questions | repeats | accuracy | no drop | drop of 2 | fails at | stated | failed | detectable | stated | failed | cannot tell |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -39,7 +39,7 @@ from statistics import NormalDist, median
 import numpy as np
 from scipy import optimize, special
 
-from lm_eval_plugin.gate import POWER, Check, Limits, Pairs, Verdict, decided
+from lm_eval_plugin.comparison.gate import POWER, Check, Limits, Pairs, Verdict, decided
 
 REPETITIONS = {100: 2_000, 400: 2_000, 2_000: 1_000}
 QUESTIONS = tuple(REPETITIONS)

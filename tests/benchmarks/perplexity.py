@@ -25,11 +25,11 @@ from lm_eval.models.huggingface import HFLM
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from lm_eval_plugin.demo import SIMULATOR_BASE
-from lm_eval_plugin.demo.people import write_release
+from lm_eval_plugin.chatbench_data.release import load_release
+from lm_eval_plugin.config.presets import DEMO_SIMULATOR_BASE
+from lm_eval_plugin.training.demo.people import write_release
 from lm_eval_plugin.training.examples import examples
 from lm_eval_plugin.training.perplexity import score_arguments, score_reply
-from lm_eval_plugin.training.release import load_release
 
 ROUNDS = 5
 
@@ -63,7 +63,7 @@ def plain(lm: HFLM, made: list, batch: int) -> float:
 
 def measure(way: str, release: str, count: int, batch: int) -> dict[str, float]:
     """Perplexity, seconds and mebibytes of one way, in this process."""
-    lm = HFLM(pretrained=str(SIMULATOR_BASE), device="cpu", batch_size=batch)
+    lm = HFLM(pretrained=str(DEMO_SIMULATOR_BASE), device="cpu", batch_size=batch)
     data = load_release(release)
     made = examples(data.conversations, data.questions, data.questions)[:count]
     scorer = {"ours": ours, "plain": plain}[way]

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sample_runs import Writer
 
-from lm_eval_plugin.runs import load_run
+from lm_eval_plugin.results.runs import load_run
 
 SAMPLES = 14_000
 READINGS = 5

@@ -18,7 +18,7 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 DATA = Path(__file__).parents[1] / "data"
 HALVES = (DATA / "replies_by_regime.jsonl", DATA / "replies_by_regime_locked.jsonl")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from lm_eval_plugin.answers.supported_option import named_option
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
 
 DATA = Path(__file__).parents[1] / "data"
 REPLIES, WORDS, LIMIT_S = 10_000, 300, 20.0

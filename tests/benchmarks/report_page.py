@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from sample_runs import Writer
 
-from lm_eval_plugin.cli import main as chatbench
+from lm_eval_plugin.cli.main import main as chatbench
 
 CONVERSATIONS = 14_000
 SUBJECTS = 57

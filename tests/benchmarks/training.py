@@ -25,8 +25,8 @@ SETTINGS = {"learning_rate": 1e-3, "num_train_epochs": 1.0, "per_device_train_ba
 
 def with_chatbench(folder: Path) -> Path:
     """Train as the package does; where the adapter is."""
+    from lm_eval_plugin.chatbench_data.release import load_release
     from lm_eval_plugin.training.recipe import read_recipe
-    from lm_eval_plugin.training.release import load_release
     from lm_eval_plugin.training.train import train
 
     asked = {"learning_rate": 1e-3, "epochs": 1.0, "batch_size": 4, "quantization": "none", "seed": 0}
@@ -118,10 +118,10 @@ def prepare(folder: Path) -> None:
     """Write a base of some millions of weights, the conversations, and their examples as strings."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from lm_eval_plugin.demo.people import write_release
+    from lm_eval_plugin.chatbench_data.release import load_release
+    from lm_eval_plugin.chatbench_data.splits import split_questions
+    from lm_eval_plugin.training.demo.people import write_release
     from lm_eval_plugin.training.examples import examples
-    from lm_eval_plugin.training.release import load_release
-    from lm_eval_plugin.training.splits import split_questions
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tiny_models import tokenizer

@@ -11,8 +11,8 @@ from typing import Any
 from lm_eval.models.huggingface import HFLM
 from walking_models import END, Plan, save_walker
 
-from lm_eval_plugin.model_loading import load_model
-from lm_eval_plugin.transcript import Role, StopReason, Transcript
+from lm_eval_plugin.dialogue.transcript import Role, StopReason, Transcript
+from lm_eval_plugin.models.loading import load_model
 
 ROUNDS = 10
 """The most turns of a dialogue; the user's `max_turns` is one more, so that it answers by itself."""

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from strategies import anything_said
 from users import WITH_A_MODEL, history, plain_structure, situation, structure, user_of
 
-from lm_eval_plugin.engine import Reply
+from lm_eval_plugin.dialogue.engine import Reply
+from lm_eval_plugin.dialogue.transcript import Event, Role, Transcript
 from lm_eval_plugin.simulators.model_user import Aim
-from lm_eval_plugin.transcript import Event, Role, Transcript
 
 _PIECES = [
     *(

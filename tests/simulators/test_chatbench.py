@@ -5,11 +5,11 @@ from doubles import PRODUCT, chatbench_user, hold, said, saying
 from hypothesis import given
 from strategies import PROPERTY, anything_said
 
-from lm_eval_plugin.engine import Reply
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.engine import Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason
 from lm_eval_plugin.simulators.chatbench import STOPS, Reading, prompt_text
 from lm_eval_plugin.simulators.cleaning import clean as cleaned_of
-from lm_eval_plugin.transcript import Message, Role, StopReason
 
 RULE = "=" * 24
 EVIL = [

@@ -4,9 +4,9 @@ import pytest
 from doubles import PRODUCT, chatbench_user, hold, said, saying
 
 from lm_eval_plugin.answers.final_answer import FinalAnswer
-from lm_eval_plugin.engine import Ask, Chat, Failure, Reply
-from lm_eval_plugin.simulators.dialogue import Turn, dialogue
-from lm_eval_plugin.transcript import Message, Role, StopReason
+from lm_eval_plugin.dialogue.engine import Ask, Chat, Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason
+from lm_eval_plugin.simulators.loop import Turn, dialogue
 
 FAILURES = [StopReason.CONTEXT, StopReason.MODEL_ERROR]
 

@@ -14,15 +14,15 @@ import pytest
 from doubles import hold, saying
 from users import in_turn
 
-from lm_eval_plugin.configuration import read_dialogue_block
-from lm_eval_plugin.engine import Failure, Reply
-from lm_eval_plugin.person import Person
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.request import DialogueRequest
-from lm_eval_plugin.simulated_user import make_simulator
-from lm_eval_plugin.simulators.presets import POLICIES
+from lm_eval_plugin.config.dialogue import read_dialogue_block
+from lm_eval_plugin.config.presets import POLICIES
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.engine import Failure, Reply
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event, StopReason, Transcript
+from lm_eval_plugin.models.person import Person
+from lm_eval_plugin.runner.participants import make_simulator
 from lm_eval_plugin.simulators.scripted import HABITS
-from lm_eval_plugin.transcript import Event, StopReason, Transcript
 
 FILES = {
     path.stem: json.loads(path.read_text())

@@ -6,9 +6,9 @@ from hypothesis import given
 from strategies import PROPERTY, anything_said, questions
 from users import history
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event
 from lm_eval_plugin.simulators.guardrails import faults, leaks_answer, own_words
-from lm_eval_plugin.transcript import Event
 
 MORAL = Question(
     "moral",

@@ -2,9 +2,9 @@ import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import history
 
-from lm_eval_plugin.engine import Failure, Reply
+from lm_eval_plugin.dialogue.engine import Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason
 from lm_eval_plugin.simulators.human import HumanUser
-from lm_eval_plugin.transcript import Message, Role, StopReason
 
 
 def talk(*lines, replies=("It is 56.", "Yes."), **settings):

@@ -2,10 +2,10 @@ import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import EVIL, MODEL, history, in_turn, situation, structure, user_of
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event, Role, StopReason
 from lm_eval_plugin.simulators.iqa_eval import IqaEval
 from lm_eval_plugin.simulators.model_user import Aim
-from lm_eval_plugin.transcript import Event, Role, StopReason
 
 TALK = history("7 x 7?", "It is 49.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))

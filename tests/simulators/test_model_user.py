@@ -4,10 +4,10 @@ import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import MODEL, WITH_A_MODEL, contents, in_turn, user_of, whole
 
-from lm_eval_plugin.engine import Failure, Reply
+from lm_eval_plugin.dialogue.engine import Failure, Reply
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason
 from lm_eval_plugin.simulators.model_user import THINK, ModelUser
 from lm_eval_plugin.simulators.two_step import TwoStep
-from lm_eval_plugin.transcript import Event, Message, Role, StopReason
 
 THOUGHTS = ["I wonder about zebras.", "Zebras, again.", "More zebras."]
 TWO_STEP = {"policy": "two_step", **MODEL}

@@ -4,8 +4,8 @@ import pytest
 from doubles import PRODUCT, hold, saying
 from users import WITH_A_MODEL, configured, contents, in_turn, user_of, whole
 
-from lm_eval_plugin.question import Question
-from lm_eval_plugin.request import DialogueRequest
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.simulators.personas import ANY, NOBODY, PERSONAS, Persona, draw_persona, people_of
 
 TEACHER = Persona("You teach maths, but not well.", "You teach maths, but not well.")

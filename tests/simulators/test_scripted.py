@@ -1,9 +1,9 @@
 import pytest
 from doubles import PRODUCT, hold, said, saying
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import StopReason
 from lm_eval_plugin.simulators.scripted import ScriptedUser
-from lm_eval_plugin.transcript import StopReason
 
 CONFIRM = "Which option is right: A, B, C or D? Please name one letter."
 

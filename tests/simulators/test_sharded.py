@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from strategies import PROPERTY, questions
 from users import user_of
 
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import StopReason
 from lm_eval_plugin.simulators.sharded import ShardedUser, shards
-from lm_eval_plugin.transcript import StopReason
 
 TRAIN = Question(
     "train", "maths", "It goes 60 km in 45 min. It does not stop. How fast is it?", ("75 km/h", "80 km/h", "90 km/h")

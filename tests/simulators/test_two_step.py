@@ -2,11 +2,11 @@ import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import EVIL, MODEL, RULE, history, in_turn, plain_structure, situation, structure, user_of, whole
 
-from lm_eval_plugin.engine import Chat
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.engine import Chat
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Role, StopReason
 from lm_eval_plugin.simulators.model_user import Aim
 from lm_eval_plugin.simulators.two_step import Opening, TwoStep, clean, help_opener
-from lm_eval_plugin.transcript import Role, StopReason
 
 TALK = history("7 x 8?", "It is 56.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))

@@ -2,11 +2,11 @@ import pytest
 from doubles import PRODUCT, hold, said, saying
 from users import EVIL, MODEL, history, in_turn, plain_structure, situation, user_of
 
-from lm_eval_plugin.prompts import plain_transcript
-from lm_eval_plugin.question import Question
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.quoting import plain_transcript
+from lm_eval_plugin.dialogue.transcript import Event, Role, StopReason
 from lm_eval_plugin.simulators.model_user import Aim
 from lm_eval_plugin.simulators.userlm import STOPS, UserLM
-from lm_eval_plugin.transcript import Event, Role, StopReason
 
 TALK = history("7 x 8?", "It is 56.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))

@@ -1,0 +1,1 @@
+"""Finished dialogues on disk, and what tells one model from another."""

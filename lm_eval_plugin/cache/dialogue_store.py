@@ -1,0 +1,196 @@
+"""Finished dialogues, kept in the sqlite file of the host's `--use_cache` beside its own responses.
+
+A dialogue is there for good when `put` returns, so a run that was killed holds again only what was under way. The host
+gives each process a file, `PATH_rank0.db` and so on; this package adds a table to it:
+
+    CREATE TABLE dialogues (key TEXT PRIMARY KEY, transcript TEXT NOT NULL)
+
+A key (`dialogue_key`) holds all that decides what is said, both models included, so it never finds another run's dialogue.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.model import LM
+
+from lm_eval_plugin.border.masking import masked
+from lm_eval_plugin.cache.model_identity import as_earlier, without_place
+from lm_eval_plugin.cache.sqlite_files import PATIENCE_S, connected, explained, of_other_processes
+from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.transcript import VERSION
+
+_MAKE_TABLE = "CREATE TABLE IF NOT EXISTS dialogues (key TEXT PRIMARY KEY, transcript TEXT NOT NULL)"
+
+_NOT_SAID = {
+    # Who judges, how the model alone is scored, where the question came from, and what memory may be used.
+    *("judge", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
+    "max_model_errors",
+    # Each repeat has a key of its own, so that more of them find those that there are.
+    "repeats",
+}
+
+
+class DialogueStore:
+    """The finished dialogues in a cache file, for as long as it is open; every thread may use it.
+
+    Files of other processes of the same run, or of an earlier one with more of them, are looked into but not written to.
+
+    Args:
+        path: The cache file of this process.
+        files: Connections to all files that hold dialogues, this one among them.
+    """
+
+    def __init__(self, path: Path, files: Mapping[Path, sqlite3.Connection]) -> None:
+        self.path = path
+        self._files = files
+
+    @classmethod
+    @contextmanager
+    def beside(cls, lm: LM) -> Iterator[DialogueStore | None]:
+        """The store in the host's cache of a model; None for a model without one.
+
+        Raises:
+            ConfigError: As `opened`.
+        """
+        responses = lm.cache_hook.dbdict
+        if responses is None:
+            yield None
+            return
+        with cls.opened(Path(responses.filename)) as store:
+            yield store
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path, patience_s: float = PATIENCE_S) -> Iterator[DialogueStore]:
+        """The store in a cache file of the host, which is there already.
+
+        Args:
+            path: The file.
+            patience_s: How long to wait, now and later, for another process that is using a file.
+
+        Raises:
+            ConfigError: It, or that of another process, is damaged, locked or cannot be written.
+        """
+        files = {}
+        with ExitStack() as stack:
+            for each in (path, *of_other_processes(path)):
+                with explained(each):
+                    file = stack.enter_context(closing(connected(each, patience_s)))
+                    if each == path:
+                        file.execute(_MAKE_TABLE)
+                        # Not lost when the power goes right after a commit, either.
+                        file.execute("PRAGMA synchronous = EXTRA")
+                    if _has_dialogues(file):
+                        files[each] = file
+            yield cls(path, files)
+
+    def get(self, key: str) -> str | None:
+        """The transcript of a finished dialogue as JSON, from this process's file or another's; None if it is in none.
+
+        Raises:
+            ConfigError: A file cannot be read.
+        """
+        for path, file in self._files.items():
+            with explained(path):
+                row = file.execute("SELECT transcript FROM dialogues WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                transcript: str = row[0]
+                return transcript
+        return None
+
+    def count(self, keys: Iterable[str]) -> int:
+        """Of how many of the keys a dialogue is kept, in this process's file or another's.
+
+        Raises:
+            ConfigError: A file cannot be read.
+        """
+        kept: set[str] = set()
+        for path, file in self._files.items():
+            with explained(path):
+                kept.update(key for (key,) in file.execute("SELECT key FROM dialogues"))
+        return sum(key in kept for key in keys)
+
+    def put(self, key: str, transcript: str) -> None:
+        """Keep the transcript of a finished dialogue, given as JSON.
+
+        Raises:
+            ConfigError: It cannot be written, for want of room for one.
+        """
+        with explained(self.path):
+            self._files[self.path].execute("REPLACE INTO dialogues VALUES (?, ?)", (key, transcript))
+
+
+KEY_VERSION = 2
+"""Version of the keys: it changes when what is said to the same settings does, or when something else decides it."""
+
+_EARLIER_RELEASE = "0.1.0"
+"""The release whose keys had no version."""
+
+_REWORDED = ("two_step_problem", "two_step_help", "iqa_eval")
+"""Policies that say something else than in that release."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueKey:
+    """Under which a dialogue is kept, and under which an earlier release kept it.
+
+    Args:
+        key: 64 hex digits that differ as soon as anything differs that decides what is said.
+        earlier: The key without a version, which held paths and labels, too; None where that release said something else.
+    """
+
+    key: str
+    earlier: str | None = None
+
+
+def dialogue_key(
+    request: DialogueRequest, repeat: int, assistant: Mapping[str, Any], user: Mapping[str, Any]
+) -> DialogueKey:
+    """The key of a dialogue. Where a model lies, what it is called, and what is secret are no part of it.
+
+    Args:
+        request: The request that it is of.
+        repeat: Which of the request's dialogues it is, from 0.
+        assistant: Identity of the model under test; see `model_identity`.
+        user: Identity of the simulated user's model; empty for a user without one.
+    """
+    dialogue = request.dialogue.model_dump(mode="json", exclude=_NOT_SAID)
+    # The model's identity says what they amount to; others of them, such as a number of retries, decide nothing.
+    del dialogue["simulator"]["model_args"]
+    decisive = {
+        "transcript": VERSION,
+        "question": asdict(request.question),
+        "system": request.system,
+        "chat_template": request.chat_template,
+        "seed": request.seed,
+        "repeat": repeat,
+    }
+    simulator = {key: entry for key, entry in dialogue["simulator"].items() if key != "label"}
+    own = {"assistant": without_place(assistant), "user": without_place(user)}
+    key = _digest({"version": KEY_VERSION, **decisive, **own, "dialogue": masked({**dialogue, "simulator": simulator})})
+    # There was no other protocol, and it was not named.
+    if dialogue.pop("protocol") != "default" or request.dialogue.simulator.policy in _REWORDED:
+        return DialogueKey(key)
+    earlier = {
+        "release": _EARLIER_RELEASE,
+        "assistant": as_earlier(assistant),
+        "user": as_earlier(user),
+        "dialogue": dialogue,
+    }
+    return DialogueKey(key, _digest({**decisive, **earlier}))
+
+
+def _digest(decisive: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _has_dialogues(file: sqlite3.Connection) -> bool:
+    return file.execute("SELECT 1 FROM sqlite_master WHERE name = 'dialogues'").fetchone() is not None

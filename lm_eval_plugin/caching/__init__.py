@@ -1,1 +1,0 @@
-"""What `--use_cache` keeps: finished dialogues, and what tells one model from another."""

@@ -1,0 +1,1 @@
+"""The released data set of people's conversations, or a folder of its layout."""

@@ -1,0 +1,1 @@
+"""The `chatbench` command, one file a subcommand: each adds its arguments and runs with them."""

@@ -1,0 +1,103 @@
+"""The `chatbench` command."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+from lm_eval_plugin.border.terminal import say
+from lm_eval_plugin.cli.shared import INTERRUPTED
+from lm_eval_plugin.errors import ChatbenchError
+
+COMMANDS: Mapping[str, str] = {
+    "simulate": "hold a conversation about a question and show it turn by turn",
+    "score": "compute the numbers of a run again from its samples, with intervals and paired tests",
+    "leaderboard": "rank the models of many runs, with intervals and marks where they cannot be told apart",
+    "report": "show runs on one page: rankings, charts and every conversation",
+    "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
+    "export": "write the dialogues of runs as one table, in parquet or JSON lines",
+    "human": "hold runs of chatbench_human against what people reached, simulated users and the model alone in one table",
+    "first-prompts": "compare how simulated users and people open their conversations",
+    "train": "train a simulated user on conversations of people",
+    "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",
+    "doctor": "check what works here and which simulators would load",
+    "path": "print where a part of the installation is, for use in other commands",
+}
+"""The subcommands: each is a module of `commands`, with `_` for `-`, that has `add_arguments` and `run`."""
+
+BROKEN_PIPE = 141
+"""Exit code when whoever reads the output has left, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        The exit code: that of the subcommand, 2 for an error that is explained on the standard error, 130 after Ctrl-C, or
+        141 when nobody reads the output any more.
+    """
+    try:
+        _show_what_cannot_be_encoded()
+        code = _run(arguments)
+        # Otherwise a reader that has left would be noticed while Python ends.
+        sys.stdout.flush()
+    except ChatbenchError as error:
+        say(f"chatbench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        say("chatbench: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _unread()
+    except SystemExit as leaving:
+        # rich leaves by itself when nobody reads.
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _unread()
+        raise
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    if chosen.command is None:
+        parser.print_help()
+        return 0
+    code: int = _module(chosen.command).run(chosen)
+    return code
+
+
+def _show_what_cannot_be_encoded() -> None:
+    """Have characters that the terminal's encoding lacks written as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _unread() -> int:
+    """Point the standard output to where nothing fails, so that Python ends quietly."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)
+    return BROKEN_PIPE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chatbench", description="Interactive evaluation in lm-evaluation-harness.")
+    parser.add_argument("--version", action="version", version=importlib.metadata.version("chatbench-lm-eval"))
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        # Imported here and not above, so that Ctrl-C is answered from the start.
+        _module(name).add_arguments(
+            commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        )
+    return parser
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"lm_eval_plugin.cli.{name.replace('-', '_')}")

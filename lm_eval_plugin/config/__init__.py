@@ -1,0 +1,1 @@
+"""A task's `dialogue:` block, read once and checked."""

@@ -1,0 +1,255 @@
+"""The `dialogue:` block of a task: read once, checked strictly, frozen.
+
+A task's YAML holds the block; `--metadata '{"dialogue": {...}}'` overrides it key by key. Whatever nobody knows, or has
+the wrong type, is a `ConfigError` that names the key, the nearest valid name and the allowed values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
+
+from lm_eval_plugin.config.paths import check_local_path
+from lm_eval_plugin.config.presets import MODEL_POLICIES
+from lm_eval_plugin.config.protocol import PAPER, PAPER_POLICIES, check_policy_of_paper, with_protocol
+from lm_eval_plugin.config.simulator import SimulatorConfig, read_simulator
+from lm_eval_plugin.config.strict import GenKwargs, Strict, as_list, nearest, validated
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.simulators.personas import ANY, PERSONAS
+
+DEFAULT_SIMULATOR = "chatbench-distilgpt2"
+"""The released simulator that runs on any machine."""
+
+
+class AssistantConfig(Strict):
+    """How the model under test generates its replies.
+
+    Args:
+        temperature: 0 for greedy decoding. The paper samples at 0.7; greedy is this host's custom and repeats exactly.
+        max_tokens: Longest reply, in tokens; the paper allows 1000.
+        until: Strings that end a reply, beside those of the model's own format.
+        gen_kwargs: Whatever else the backend's `generate_until` takes, as the host spells it (`top_p`, ...).
+    """
+
+    temperature: float = Field(0.0, ge=0.0)
+    max_tokens: int = Field(512, ge=1)
+    until: Annotated[list[str], BeforeValidator(as_list)] = Field(default_factory=list)
+    gen_kwargs: GenKwargs = Field(default_factory=dict)
+
+
+class JudgeConfig(Strict):
+    """The model that judges finished dialogues.
+
+    Args:
+        backend: Model type of the host that runs it.
+        model_args: Its arguments, as the host spells them.
+        quantization: Of the weights, for the `hf` backend: `8bit`, `nf4` or `none`.
+        temperature: 0 for greedy decoding.
+        max_tokens: Longest verdict, in tokens.
+        gen_kwargs: Whatever else the backend's `generate_until` takes.
+        chat_template: Whether it is asked through its chat template; by default if it has one.
+        reads_free_text: Whether it, and not the deterministic reader, reads the answers of `static: free_text`.
+    """
+
+    backend: str = "hf"
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    quantization: Literal["8bit", "nf4", "none"] = "none"
+    temperature: float = Field(0.0, ge=0.0)
+    max_tokens: int = Field(256, ge=1)
+    gen_kwargs: GenKwargs = Field(default_factory=dict)
+    chat_template: bool | None = None
+    reads_free_text: bool = False
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> JudgeConfig:
+        if self.backend == "hf" and not isinstance(self.model_args.get("pretrained"), str):
+            raise ValueError("the judge needs model_args.pretrained, a model's name or folder, or another backend")
+        if self.backend != "hf" and self.quantization != "none":
+            raise ValueError(f"quantization is for the hf backend; ask {self.backend!r} for it in its own model_args")
+        return self
+
+
+ASSISTANTS: Mapping[str, Mapping[str, Any]] = {"paper": {"temperature": 0.7, "max_tokens": 1000}}
+"""Settings of the assistant that have a name: those of the ChatBench paper."""
+
+
+def _named_assistant(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value not in ASSISTANTS:
+        raise ValueError(f"the settings {value!r} are not known{nearest(value, ASSISTANTS)}; or give a mapping")
+    return dict(ASSISTANTS[value])
+
+
+def _known_people(people: list[str]) -> list[str]:
+    """Refuse a single word that names nobody; a text about a person has more than one."""
+    for person in people:
+        if person not in (ANY, *PERSONAS) and len(person.split()) < 2:
+            raise ValueError(f"the persona {person!r} is not known{nearest(person, (ANY, *PERSONAS))}, or a text")
+    return people
+
+
+Static = Literal["loglikelihood", "letter", "letter_few_shot", "free_text", "none"]
+
+
+class DialogueConfig(Strict):
+    """What a task's `dialogue:` block says.
+
+    Args:
+        simulator: The simulated user.
+        assistant: How the model under test replies; `paper` stands for the settings of the ChatBench paper.
+        max_turns: User turns before an answer is forced; the paper's 10.
+        repeats: Dialogues held per question; the paper holds 10.
+        protocol: `paper` for the defaults and the reading of answers of the ChatBench paper; see `protocol`.
+        persona: Who the user is: names of `simulators.personas`, `any` for all of them, or texts; of several, one is drawn for
+            each question from the run's seed. For simulators with a model.
+        chain_of_thought: Whether the user thinks before every message, seen by nobody. For simulators with a model.
+        static: The static scores that stand beside the interactive one: `loglikelihood` (the host's own), `letter` (one
+            generated letter, for backends without log-likelihoods), `letter_few_shot` (the same behind five examples, whatever
+            `--num_fewshot` says), `free_text` (one free reply to question and options,
+            read by `named_options` or by the judge), or `none`. The first listed is `acc_static`.
+        judge: The model that judges coherence and satisfaction of each dialogue; nobody by default.
+        dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
+        stem: Column or template of the question without its options; by default the task's `doc_to_text`.
+        choices: Column of the option texts; by default the task's `doc_to_choice`.
+        shuffle_choices: Whether the dialogues have the options in an order of their own, drawn from the question's text;
+            for data sets that put the right option in one place.
+        kv_cache: How much memory each of the two models may use to keep what it computed of a dialogue's earlier turns:
+            bytes, or a text such as `8GiB`, or 0; by default a quarter of what is free on its device when the dialogues
+            begin. It changes nothing that is said. For models of the `hf` backend.
+        outage_s: How long, in seconds and each time, a server of either side is waited for that has answered before and does not
+            any more; 0 for not at all.
+        max_model_errors: The share of dialogues that may end by a model error; with more, and more than one, the command's exit
+            status is 1.
+        include: A task file of the host that this one is made of, relative to the host's task folder; a template over
+            the task's own keys.
+    """
+
+    simulator: SimulatorConfig
+    assistant: Annotated[AssistantConfig, BeforeValidator(_named_assistant)] = AssistantConfig()
+    max_turns: int = Field(10, ge=1)
+    repeats: int = Field(1, ge=1)
+    protocol: Literal["default", "paper"] = "default"
+    persona: Annotated[list[str], AfterValidator(_known_people), BeforeValidator(as_list)] = Field(default_factory=list)
+    chain_of_thought: bool = False
+    static: Annotated[list[Static], BeforeValidator(as_list)] = Field(["loglikelihood"], min_length=1)
+    judge: JudgeConfig | None = None
+    dataset: str | None = None
+    stem: str | None = None
+    choices: str | None = None
+    shuffle_choices: bool = False
+    kv_cache: ByteSize | None = None
+    outage_s: float = Field(300.0, ge=0)
+    max_model_errors: float = Field(0.05, ge=0, le=1)
+    include: str | None = None
+
+    @model_validator(mode="after")
+    def _static_is_consistent(self) -> DialogueConfig:
+        if len(set(self.static)) < len(self.static) or ("none" in self.static and len(self.static) > 1):
+            raise ValueError(f"static is {self.static}; name each score once, and none alone")
+        return self
+
+    @model_validator(mode="after")
+    def _switches_have_a_model(self) -> DialogueConfig:
+        for key in ("persona", "chain_of_thought"):
+            if getattr(self, key) and self.simulator.policy not in MODEL_POLICIES:
+                raise ValueError(f"{key} needs a simulator with a model; {self.simulator.policy!r} has none")
+        return self
+
+
+def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """The block with the keys of the override put in.
+
+    `assistant` merges by its own keys. A `simulator` mapping that names neither `preset` nor `policy` refines the one of
+    the block; any other replaces it.
+    """
+    merged = {**block, **override}
+    assistant = block.get("assistant")
+    assistant = ASSISTANTS.get(assistant, assistant) if isinstance(assistant, str) else assistant
+    if isinstance(assistant, Mapping) and isinstance(override.get("assistant"), Mapping):
+        merged["assistant"] = {**assistant, **override["assistant"]}
+    elif "assistant" in block and isinstance(override.get("assistant"), Mapping):
+        merged["assistant"] = assistant
+    simulator = override.get("simulator")
+    if isinstance(simulator, Mapping) and not {"preset", "policy"} & simulator.keys():
+        base = block.get("simulator", DEFAULT_SIMULATOR)
+        refined = {"preset": base} if isinstance(base, str) else base
+        merged["simulator"] = {**refined, **simulator} if isinstance(refined, Mapping) else base
+    return merged
+
+
+def read_dialogue_block(block: object, where: str) -> DialogueConfig:
+    """Check a `dialogue:` block and resolve its simulator.
+
+    Args:
+        block: The block as YAML or JSON gave it.
+        where: Names the source in errors, such as `task chatbench_demo`.
+
+    Raises:
+        ConfigError: A key or name that is not known, or a value of the wrong type or range.
+    """
+    if not isinstance(block, Mapping):
+        raise ConfigError(f"{where}: dialogue is {block!r}; it must be a mapping of keys, such as {{'max_turns': 6}}")
+    default = PAPER_POLICIES[0] if block.get("protocol") == PAPER else DEFAULT_SIMULATOR
+    named = read_simulator(block.get("simulator", default), where)
+    if block.get("protocol") == PAPER:
+        check_policy_of_paper(named, where)
+    whole = with_protocol(block)
+    simulator = read_simulator(whole["simulator"], where) if "simulator" in whole else named
+    # Its label tells what was asked for, not what the protocol brings.
+    settings = {**simulator.model_dump(), "label": named.label}
+    return validated(DialogueConfig, {**whole, "simulator": settings}, f"{where}: dialogue")
+
+
+def check_override(override: object) -> None:
+    """Check what `--metadata` says of dialogues, as far as that goes without a task.
+
+    Raises:
+        ConfigError: As `read_dialogue_block`; or the data set is a folder that does not exist.
+        ModelError: The device of the simulator or of the judge is not there.
+    """
+    where = "--metadata"
+    config = read_dialogue_block(merge_blocks({}, override) if isinstance(override, Mapping) else override, where)
+    if config.dataset is not None:
+        check_local_path(config.dataset, f"{where}: dialogue.dataset")
+    check_devices_of(config)
+
+
+def check_devices_of(config: DialogueConfig) -> None:
+    """Make sure that the devices are there which the simulator and the judge are to go to, before anything is loaded.
+
+    Raises:
+        ModelError: One is not.
+    """
+    from lm_eval_plugin.config.devices import check_devices
+
+    simulator, judge = config.simulator, config.judge
+    if simulator.backend == "hf":
+        check_devices(simulator.model_args, f"simulator {simulator.label}")
+    if judge is not None and judge.backend == "hf":
+        check_devices(judge.model_args, "the judge")
+
+
+def with_gen_kwargs(config: DialogueConfig, gen_kwargs: Mapping[str, Any]) -> DialogueConfig:
+    """The configuration with the host's `--gen_kwargs` put over the assistant's settings.
+
+    Raises:
+        ConfigError: A value of the wrong type or range, or `do_sample=True` without a temperature.
+    """
+    where = "--gen_kwargs"
+    rest = dict(gen_kwargs)
+    settings = config.assistant.model_dump()
+    for alias in ("max_completion_tokens", "max_tokens", "max_new_tokens", "max_gen_toks"):
+        if alias in rest:
+            settings["max_tokens"] = rest.pop(alias)
+    settings |= {key: rest.pop(key) for key in ("temperature", "until") if key in rest}
+    do_sample = rest.pop("do_sample", None)
+    if do_sample is False:
+        settings["temperature"] = 0.0
+    settings["gen_kwargs"] = {**settings["gen_kwargs"], **rest}
+    assistant = validated(AssistantConfig, settings, where)
+    if do_sample and assistant.temperature == 0:
+        raise ConfigError(f"{where}: do_sample=True needs a temperature above 0, such as temperature=0.7")
+    return config.model_copy(update={"assistant": assistant})

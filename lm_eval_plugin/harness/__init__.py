@@ -1,0 +1,1 @@
+"""Where the package meets lm_eval: tasks, request types, results."""

@@ -1,0 +1,1 @@
+"""Who speaks: language models of lm_eval, functions and people."""

@@ -1,0 +1,1 @@
+"""Replies of a torch model in this process: batches of rows that stop one by one."""

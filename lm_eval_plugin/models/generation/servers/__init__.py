@@ -1,0 +1,1 @@
+"""Replies of a model behind an API: requests, retries, outages."""

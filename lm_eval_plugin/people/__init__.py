@@ -1,1 +1,0 @@
-"""What people wrote and reached, and how well simulated users and benchmarks foretell it."""

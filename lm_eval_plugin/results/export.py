@@ -1,0 +1,396 @@
+"""Runs as a table with one row a dialogue, for `datasets.load_dataset`, and back again.
+
+    from datasets import load_dataset
+    from lm_eval_plugin.results.export import features, read_rows
+
+    load_dataset("parquet", data_files="runs.parquet")
+    rows = load_dataset("json", data_files="runs.jsonl", features=features())["train"]
+    read_rows(rows, "runs.jsonl")  # the runs, with the questions and transcripts that they were written from
+
+`COLUMNS` says what stands in a row. What is missing is null, never zero. A reader of JSON lines guesses the types from
+the first rows, so give it `features()`; a parquet file holds them. Half of a surrogate pair, which no file of text can
+hold, is written as U+FFFD; nothing else changes, so the metrics of what is read back are those of the run exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import parquet
+
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.results.jsonl import json_lines
+from lm_eval_plugin.scoring.metrics import QuestionRecord, accuracy
+from lm_eval_plugin.border.outside_json import read_json
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.results.runs import Run, TaskRun
+from lm_eval_plugin.border.text_border import all_encodable
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+
+VERSION = 1
+"""Version of the columns; a reader refuses a version that it does not know."""
+
+SUFFIXES = (".parquet", ".jsonl")
+"""The formats, by the end of the file's name."""
+
+_BATCH = 1_000  # rows that are in memory as a table at one time
+
+_TYPES: Mapping[str, Any] = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "true or false": pa.bool_(),
+    "list of texts": pa.list_(pa.string()),
+    "list of {role, content, reasoning, tokens, seconds, batch}": pa.list_(
+        pa.struct(
+            {
+                "role": pa.string(),
+                "content": pa.string(),
+                "reasoning": pa.string(),
+                "tokens": pa.int64(),
+                "seconds": pa.float64(),
+                "batch": pa.float64(),
+            }
+        )
+    ),
+    "list of {event, count}": pa.list_(pa.struct({"event": pa.string(), "count": pa.int64()})),
+    "list of {about, score, reason}": pa.list_(
+        pa.struct({"about": pa.string(), "score": pa.int64(), "reason": pa.string()})
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the table.
+
+    Args:
+        name: Its name.
+        type: What it holds, one of the names of `_TYPES`.
+        meaning: What it says, and when it is null.
+    """
+
+    name: str
+    type: str
+    meaning: str
+
+
+COLUMNS = (
+    Column("version", "integer", f"version of these columns, {VERSION}"),
+    Column("run", "integer", "which of the exported runs, from 0"),
+    Column("model", "text", "the model under test"),
+    Column("date", "text", "when the run was, as its file names have it"),
+    Column("task", "text", "the task"),
+    Column("settings", "text", "what scores of the task depend on, as JSON; only equal ones are comparable"),
+    Column("question_index", "integer", "place of the question in the task, from 0"),
+    Column("question_id", "text", "names the question across runs"),
+    Column("subject", "text", "its subject"),
+    Column("question", "text", "the question without its options"),
+    Column("choices", "list of texts", "the options as the dialogue shows them, A first"),
+    Column("gold", "list of texts", "the right letter, or letters"),
+    Column("acc_static", "number", "score of the model without a dialogue, 0 to 1; null if it was not asked for"),
+    Column("simulator", "text", "label of the simulated user; scores under different labels are not comparable"),
+    Column("persona", "text", "who the user was told to be; null for nobody in particular"),
+    Column("repeat", "integer", "which dialogue about the question, from 0"),
+    Column("seed", "integer", "seed of the dialogue"),
+    Column(
+        "messages",
+        "list of {role, content, reasoning, tokens, seconds, batch}",
+        "what was said, user first; reasoning is what the model thought before, tokens its length, seconds the time in which "
+        "it was produced and batch with how many at a time, itself included, on average; each null where it is not known",
+    ),
+    Column("answer", "text", "the accepted letter; null if there was none"),
+    Column("right", "true or false", "whether the answer is a right one; null for a dialogue that a model error ended"),
+    Column("stop_reason", "text", "why it ended: " + ", ".join(reason.value for reason in StopReason)),
+    Column(
+        "context_trimmed", "true or false", "whether a model was at some point shown less than the whole conversation"
+    ),
+    Column(
+        "events",
+        "list of {event, count}",
+        "what the simulated user did that a person would not, and how often; null where nothing watched for it",
+    ),
+    Column(
+        "verdicts",
+        "list of {about, score, reason}",
+        "what a judge said, from 1 to 5; score and reason are null for a verdict that could not be read, and the list is "
+        "null where no judge was asked",
+    ),
+    Column(
+        "unseeded",
+        "list of texts",
+        "whose sampled turns another run with the same seed does not repeat: user, assistant",
+    ),
+)
+"""The columns, in their order."""
+
+
+def columns_table() -> str:
+    """The columns as a Markdown table."""
+    rows = [f"| `{column.name}` | {column.type} | {column.meaning} |" for column in COLUMNS]
+    return "\n".join(["| column | type | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def schema() -> Any:
+    """The columns as pyarrow has them."""
+    return pa.schema([(column.name, _TYPES[column.type]) for column in COLUMNS])
+
+
+def features() -> Any:
+    """The columns as `datasets` has them."""
+    from datasets import Features
+
+    return Features.from_arrow_schema(schema())
+
+
+def export_runs(runs: Iterable[Run], out: Path) -> int:
+    """Write runs to a file; it appears under its name when it is whole.
+
+    Args:
+        runs: Taken one at a time, so they need not be in memory together.
+        out: Ends with one of `SUFFIXES`.
+
+    Returns:
+        How many dialogues were written.
+
+    Raises:
+        ConfigError: The format is unknown, the file cannot be written, or a run holds a value that fits no column.
+    """
+    check_format(out)
+    partial = out.with_name(f"{out.name}.part")
+    written = 0
+    try:
+        with _writer(partial, out.suffix) as write:
+            for number, run in enumerate(runs):
+                for batch in _batches(run, number):
+                    write(batch)
+                    written += batch.num_rows
+        partial.replace(out)
+    except OSError as error:
+        raise ConfigError(f"{out} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
+
+
+def check_format(out: Path) -> None:
+    """Refuse a file whose name does not say which format it has.
+
+    Raises:
+        ConfigError: It does not end with one of `SUFFIXES`.
+    """
+    if out.suffix not in SUFFIXES:
+        raise ConfigError(f"{out} ends with {out.suffix!r}, which is no format to export to: {', '.join(SUFFIXES)}")
+
+
+@contextmanager
+def _writer(path: Path, suffix: str) -> Iterator[Callable[[Any], Any]]:
+    """What writes one batch of rows to a file."""
+    if suffix == ".parquet":
+        with parquet.ParquetWriter(path, schema()) as file:
+            yield file.write_batch
+    else:
+        with path.open("w", encoding="utf-8", newline="\n") as lines:
+            yield lambda batch: lines.writelines(
+                f"{json.dumps(row, ensure_ascii=False)}\n" for row in batch.to_pylist()
+            )
+
+
+def _batches(run: Run, number: int) -> Iterator[Any]:
+    rows = _rows(run, number)
+    while part := list(islice(rows, _BATCH)):
+        yield _batch(part, run.where)
+
+
+def _batch(rows: list[dict[str, Any]], where: Path) -> Any:
+    try:
+        return pa.RecordBatch.from_pylist(rows, schema())
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        place = f"questions {rows[0]['question_id']} to {rows[-1]['question_id']} of {rows[0]['task']}"
+        raise ConfigError(f"{where}: a value of {place} fits no column: {error}") from error
+
+
+def _rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
+    for task, part in run.tasks.items():
+        settings = json.dumps(dict(part.settings), sort_keys=True)
+        for index, record in enumerate(part.records):
+            shared = {
+                "version": VERSION,
+                "run": number,
+                "model": run.model,
+                "date": run.date,
+                "task": task,
+                "settings": settings,
+                "question_index": index,
+                "subject": record.question.subject,
+                "question": record.question.stem,
+                "choices": list(record.question.choices),
+                "gold": sorted(record.gold),
+                "acc_static": record.acc_static,
+            }
+            for held in record.transcripts:
+                yield all_encodable({**shared, **_dialogue(held, record), "question_id": record.question.id})
+
+
+def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
+    failed = held.stop_reason is StopReason.MODEL_ERROR
+    return {
+        "simulator": held.simulator,
+        "persona": held.persona or None,
+        "repeat": held.repeat,
+        "seed": held.seed,
+        "messages": [_message_row(message) for message in held.messages],
+        "answer": held.answer,
+        "right": None if failed else bool(accuracy(held, record.gold)),
+        "stop_reason": held.stop_reason.value,
+        "context_trimmed": held.context_trimmed,
+        "events": None if held.events is None else _event_rows(held.events),
+        "verdicts": None if held.verdicts is None else _verdict_rows(held.verdicts),
+        "unseeded": [role.value for role in held.unseeded],
+    }
+
+
+def _message_row(message: Message) -> dict[str, Any]:
+    return {
+        "role": message.role.value,
+        "content": message.content,
+        "reasoning": message.reasoning or None,
+        "tokens": message.tokens,
+        "seconds": message.seconds,
+        "batch": message.batch,
+    }
+
+
+def _event_rows(events: Mapping[Event, int]) -> list[dict[str, Any]]:
+    return [{"event": event.value, "count": count} for event, count in events.items()]
+
+
+def _verdict_rows(verdicts: Mapping[str, Verdict | None]) -> list[dict[str, Any]]:
+    return [
+        {"about": about, "score": given and given.score, "reason": given and given.reason}
+        for about, given in verdicts.items()
+    ]
+
+
+def read_export(path: Path) -> list[Run]:
+    """The runs that `export_runs` wrote to a file, or that `datasets` made of it.
+
+    Raises:
+        ConfigError: It cannot be read, or is no such file; names the row.
+    """
+    check_format(path)
+    return read_rows(_parquet_rows(path) if path.suffix == ".parquet" else json_lines(path), str(path))
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(_BATCH):
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
+def read_rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Run]:
+    """The runs of an export's rows, in whatever order; `where` of each run is that of the export.
+
+    Args:
+        rows: As a file, or `datasets`, has them.
+        where: Names their source in errors.
+
+    Raises:
+        ConfigError: A row has another version, or lacks a column.
+    """
+    questions: dict[_Key, list[_Row]] = {}
+    for number, row in enumerate(rows):
+        key, held = _read(row, f"{where}, row {number}")
+        questions.setdefault(key, []).append((row, held))
+    return _runs(questions, Path(where))
+
+
+_Key: TypeAlias = tuple[int, str, int]  # run, task, place of the question
+_Row: TypeAlias = tuple[Mapping[str, Any], Transcript]
+
+
+def _read(row: Mapping[str, Any], where: str) -> tuple[_Key, Transcript]:
+    """The place of a row and its dialogue; what its question's record needs is looked at, too."""
+    try:
+        if row["version"] != VERSION:
+            raise ConfigError(
+                f"{where}: version {row['version']} of the columns and not {VERSION}; read it with the release that wrote it"
+            )
+        held = _transcript(row)
+        _record([(row, held)])
+        read_json(row["settings"])
+        return (row["run"], row["task"], row["question_index"]), held
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{where}: not a row of an export ({type(error).__name__}: {error}); give what chatbench export wrote"
+        ) from error
+
+
+def _runs(questions: Mapping[_Key, list[_Row]], where: Path) -> list[Run]:
+    tasks: dict[int, dict[str, list[QuestionRecord]]] = {}
+    first: dict[tuple[int, str], Mapping[str, Any]] = {}
+    for key in sorted(questions, key=lambda key: (key[0], key[2])):
+        run, task, _ = key
+        first.setdefault((run, task), questions[key][0][0])
+        tasks.setdefault(run, {}).setdefault(task, []).append(_record(questions[key]))
+    return [_run({name: first[run, name] for name in parts}, parts, where) for run, parts in tasks.items()]
+
+
+def _run(rows: Mapping[str, Mapping[str, Any]], parts: Mapping[str, list[QuestionRecord]], where: Path) -> Run:
+    """A run from one row of each task and the tasks' questions."""
+    some = next(iter(rows.values()))
+    tasks = {name: TaskRun(tuple(records), read_json(rows[name]["settings"])) for name, records in parts.items()}
+    return Run(where=where, model=some["model"], date=some["date"], tasks=tasks)
+
+
+def _record(held: Iterable[_Row]) -> QuestionRecord:
+    ordered = sorted(held, key=lambda pair: pair[1].repeat)
+    row = ordered[0][0]
+    question = Question(row["question_id"], row["subject"], row["question"], tuple(row["choices"]))
+    return QuestionRecord(question, frozenset(row["gold"]), tuple(held for _, held in ordered), row["acc_static"])
+
+
+def _transcript(row: Mapping[str, Any]) -> Transcript:
+    return Transcript(
+        question_id=row["question_id"],
+        simulator=row["simulator"],
+        repeat=row["repeat"],
+        seed=row["seed"],
+        messages=tuple(_message(entry) for entry in row["messages"]),
+        answer=row["answer"],
+        stop_reason=StopReason(row["stop_reason"]),
+        context_trimmed=row["context_trimmed"],
+        events=None
+        if row["events"] is None
+        else {Event(entry["event"]): int(entry["count"]) for entry in row["events"]},
+        persona=row["persona"] or "",
+        verdicts=None
+        if row["verdicts"] is None
+        else {entry["about"]: _verdict(entry["score"], entry["reason"]) for entry in row["verdicts"]},
+        unseeded=tuple(map(Role, row["unseeded"])),
+    )
+
+
+def _message(entry: Mapping[str, Any]) -> Message:
+    return Message(
+        role=Role(entry["role"]),
+        content=entry["content"],
+        tokens=entry["tokens"],
+        seconds=entry["seconds"],
+        reasoning=entry["reasoning"] or "",
+        batch=entry["batch"],
+    )
+
+
+def _verdict(score: int | None, reason: str | None) -> Verdict | None:
+    return None if score is None else Verdict(score, reason or "")

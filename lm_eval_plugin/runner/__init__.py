@@ -1,0 +1,1 @@
+"""A run: its two participants, its dialogues, its warnings."""

@@ -1,0 +1,1 @@
+"""How the bundled models and the made-up people were made."""
