@@ -90,7 +90,10 @@ class Writer:
             question = self._question(task, place, dice)
             gold = dice.choice(question.letters)
             held = self._transcript(question, gold, luck, luck.random() < accuracy, label_of(config))
-            yield sample(DialogueRequest(question, config), gold, [held], float(luck.random() < static))
+            # Drawn, since reading some hundred long replies takes seconds; nothing but the page shows them.
+            chance = random.Random(question.id)
+            read = [chance.choice(["", gold, "A", "AB"]) for each in held.messages if each.role is Role.ASSISTANT]
+            yield sample(DialogueRequest(question, config), gold, [held], float(luck.random() < static), [read])
 
     def _said(self, dice: random.Random, least: int, most: int) -> str:
         return " ".join(dice.choices(self.texts, k=dice.randint(least, most)))
@@ -121,8 +124,22 @@ class Writer:
         return Message(role, text, len(text) // 4, round(dice.uniform(0.3, 4), 3), "", 16)
 
 
-def sample(request: DialogueRequest, gold: str, held: list[Transcript], static: float) -> dict[str, Any]:
-    """A sample as the host logs it; without a dialogue the model finds A the likeliest, B the next, and so on."""
+def sample(
+    request: DialogueRequest,
+    gold: str,
+    held: list[Transcript],
+    static: float,
+    readings: list[list[str]] | None = None,
+) -> dict[str, Any]:
+    """A sample as the host logs it; without a dialogue the model finds A the likeliest, B the next, and so on.
+
+    Args:
+        request: For its dialogues.
+        gold: The right letter.
+        held: Its dialogues.
+        static: Its score without a dialogue.
+        readings: Which options each reply of each dialogue supports; None as an earlier release logs it.
+    """
     question = request.question
     prompt = f"The following are multiple choice questions (with answers).\n\n{question.text}\nAnswer:"
     asked = [(prompt, f" {letter}") for letter in question.letters] + [request.to_arguments()]
@@ -140,6 +157,7 @@ def sample(request: DialogueRequest, gold: str, held: list[Transcript], static: 
         "metrics": list(metrics),
         **metrics,
         "gold": [gold],
+        **({} if readings is None else {"readings": readings}),
     }
 
 

@@ -138,7 +138,7 @@ def test_values_are_percentages_or_numbers_and_missing_is_no_zero():
     estimate = mean_estimate([[0.0], [1.0]] * 8, Kind.SHARE)
     assert value_of("acc", estimate) == "50.0\u202f%"
     assert interval_of("acc", replace(estimate, low=0.25, high=0.75)) == "25.0 to 75.0\u202f%"
-    assert value_of("acc_gap", replace(estimate, value=-0.25)) == "\u221225.0\u202f%"
+    assert value_of("acc_gap", replace(estimate, value=-0.25)) == "\u221225.0\u00a0points"
     assert value_of("user_turns", replace(estimate, value=1.5)) == "1.50"
     assert (value_of("acc", None), interval_of("acc", replace(estimate, low=None, high=None))) == ("–", "")
 
@@ -203,6 +203,10 @@ def ranking_of(*runs):
     return ranking
 
 
+def parts_of(answers):
+    return run_facts(run_of("a", answers)).turns
+
+
 def test_a_chart_has_no_style_of_its_own_and_says_what_it_is():
     drawn = charts.slope_chart(ranking_of(run_of("a", "BC"), run_of("b", "CC")), "slope")
     assert "style" not in drawn
@@ -213,13 +217,13 @@ def test_a_chart_has_no_style_of_its_own_and_says_what_it_is():
 
 def test_names_in_a_chart_are_text_whatever_they_hold():
     drawn = charts.slope_chart(ranking_of(run_of(HOSTILE, "BC"), run_of("模型 🙂", "CC")), "slope")
-    assert "<script" not in drawn
-    assert "&lt;/script&gt;" in drawn
+    assert "<img" not in drawn
+    assert "script&gt;&lt;img" in drawn
     assert "模型 🙂" in drawn
 
 
 def test_ids_of_two_charts_in_a_page_differ():
-    found = [re.findall(r' id="([^"]+)"', charts.turns_chart({1: 2, 3: 1}, name)) for name in ("one", "two")]
+    found = [re.findall(r' id="([^"]+)"', charts.turns_chart(parts_of("BBC"), name)) for name in ("one", "two")]
     assert found[0]
     assert not set(found[0]) & set(found[1])
 
@@ -282,6 +286,23 @@ def test_a_run_in_which_nothing_was_scored_has_a_page_too():
     broken = replace(record.transcripts[0], stop_reason=StopReason.MODEL_ERROR, answer=None)
     parts = {"t": TaskRun((replace(record, transcripts=(broken,)),), {"simulator": "demo"})}
     assert "1 of 1 dialogues not scored" in report([Run(Path("r"), "m", "2026", parts)], [])
+
+
+def test_a_page_of_one_model_ranks_nobody(page):
+    one = report([run_of("a", "BBC")], [])
+    for ranked in ("Against the one above", "Static rank", 'href="#models"'):
+        assert ranked in page
+        assert ranked not in one
+
+
+def test_measures_that_are_0_are_folded_and_cards_say_over_how_many_questions():
+    one = report([run_of("a", "BBC")], [])
+    folded = re.search(r"<summary>(\d+) that are 0: ([^<]+)</summary>", one)
+    assert "event_echo" not in folded[2]
+    assert "flip_gain" in one[one.index("What came of the dialogues, in numbers") :]
+    tiles = one[one.index('<dl class="tiles">') : one.index('<div class="cards">')]
+    assert tiles.count("3 questions") == tiles.count("<dt>")
+    assert "points" in tiles
 
 
 def test_the_same_runs_give_the_same_page():

@@ -18,7 +18,7 @@ from lm_eval_plugin.results.jsonl import json_lines
 from lm_eval_plugin.results.runs import differing_settings, load_run, read_run
 from lm_eval_plugin.results.samples import read_records
 from lm_eval_plugin.scoring.kinds import Kind
-from lm_eval_plugin.scoring.metrics import QuestionRecord
+from lm_eval_plugin.scoring.metrics import QuestionRecord, supported
 from lm_eval_plugin.scoring.statistics import holm, mean_estimate, paired_test
 from lm_eval_plugin.scoring.summary import compare, summarize, summarize_group, summarize_run, user_language
 
@@ -286,6 +286,15 @@ def test_two_processes_give_the_results_of_one(run):
 def test_records_of_memory_and_of_files_are_the_same(run, logged):
     (file,) = logged.rglob("samples_*.jsonl")
     assert read_records(json_lines(file), "file") == read_records(run["samples"]["chatbench_demo"], "memory")
+
+
+def test_what_each_reply_supports_is_logged_and_read_back_as_the_measures_read_it(logged):
+    (task,) = load_run(logged).tasks.values()
+    assert len(task.readings) == len(task.records) > 0
+    for record, logged_readings in zip(task.records, task.readings, strict=True):
+        assert [len(each) for each in logged_readings] == [len(held.messages) // 2 for held in record.transcripts]
+        for held, each in zip(record.transcripts, logged_readings, strict=True):
+            assert [letter for letter in each if len(letter) == 1] == supported(held, record.question)
 
 
 def test_the_ablation_is_one_table(tmp_path, capsys):

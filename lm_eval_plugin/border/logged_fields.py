@@ -68,6 +68,7 @@ class SampleFields(_Logged):
     resps: Annotated[list[list[Any]], Field(min_length=1)]
     acc_static: _Share | None = None
     acc_human: _Share | None = None
+    readings: list[list[_Text]] | None = None
 
 
 class AskedFields(_Logged):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 from lm_eval.api.metrics import mean, mean_stderr
 
-from lm_eval_plugin.results.samples import read_records
+from lm_eval_plugin.results.samples import of_first_filter, read_records
+from lm_eval_plugin.scoring.metrics import QuestionRecord, readings
 from lm_eval_plugin.scoring.summary import summarize_run
 
 
@@ -41,7 +42,7 @@ class _Task(Protocol):
 
 
 def add_summary(results: dict[str, Any], tasks: Mapping[str, _Task]) -> None:
-    """Add `gold` to the samples of the tasks with dialogues, and their summary to the results under `chatbench`.
+    """Add `gold` and `readings` to the samples of the tasks with dialogues, and their summary to the results under `chatbench`.
 
     Args:
         results: As the host's `evaluate` returns them, with samples.
@@ -56,11 +57,26 @@ def add_summary(results: dict[str, Any], tasks: Mapping[str, _Task]) -> None:
             sample["gold"] = sorted(task.gold_letters(sample["doc"]))
     _settle(results, samples, tasks)
     records = {name: read_records(each, f"task {name}") for name, each in samples.items() if each}
+    for name, read in records.items():
+        _note_readings(samples[name], read)
     groups = {name: _tasks_below(name, results["group_subtasks"]) for name in results["group_subtasks"]}
     summary = summarize_run(records, groups)
     results["chatbench"] = summary
     for name, group in summary["groups"].items():
         _show_subjects(results, name, group["metrics"].get("acc_subjects"))
+
+
+def _note_readings(samples: Sequence[dict[str, Any]], records: Sequence[QuestionRecord]) -> None:
+    """Log which options each reply supports, on which `recovered`, `misled` and `followed` rest; "AC" for A and C."""
+    # lm_eval logs a document once for every filter of its static side; a record is of the first.
+    of_document = {
+        sample["doc_id"]: record
+        for (_, sample), record in zip(of_first_filter(enumerate(samples)), records, strict=True)
+    }
+    for sample in samples:
+        record = of_document[sample["doc_id"]]
+        read = [readings(held, record.question) for held in record.transcripts]
+        sample["readings"] = [["".join(sorted(letters)) for letters in replies] for replies in read]
 
 
 def _show_subjects(results: dict[str, Any], group: str, acc_subjects: Mapping[str, Any] | None) -> None:

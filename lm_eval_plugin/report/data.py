@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lm_eval_plugin.comparison.leaderboard import Ranking, folder_of
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.results.runs import Run
+from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, user_turns
 from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate
 from lm_eval_plugin.scoring.summary import estimates, pooled_metrics, scores_of, with_subjects
@@ -37,6 +38,21 @@ class SubjectScores:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The dialogues of a run that have something in common.
+
+    Args:
+        name: What they have in common.
+        dialogues: How many they are.
+        share: Which part of a question's dialogues they are, on average.
+    """
+
+    name: str
+    dialogues: int
+    share: Estimate
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """What the page says of one run.
 
@@ -50,8 +66,8 @@ class RunFacts:
         unscored: How many of those ended by a model error.
         subjects: Its subjects, by name.
         cells: How many dialogues are `right` or `wrong` before and after, or `unknown`: keys are (static, interactive).
-        turns: How many dialogues have so many user turns.
-        stops: How many dialogues ended for which reason.
+        turns: The dialogues of each number of user turns, from the least to the greatest, those that no dialogue has among them.
+        stops: The dialogues that ended for each reason, the most frequent first.
         metrics: Every metric that can be told, over all tasks.
         configuration: Key and value of everything that it was run with; a key that differs between tasks has the task in it.
     """
@@ -65,8 +81,8 @@ class RunFacts:
     unscored: int
     subjects: tuple[SubjectScores, ...]
     cells: Mapping[tuple[str, str], int]
-    turns: Mapping[int, int]
-    stops: Mapping[StopReason, int]
+    turns: tuple[Part, ...]
+    stops: tuple[Part, ...]
     metrics: Mapping[str, Estimate]
     configuration: tuple[tuple[str, str], ...]
 
@@ -85,11 +101,35 @@ def run_facts(run: Run) -> RunFacts:
         unscored=sum(transcript.stop_reason is StopReason.MODEL_ERROR for _, transcript in held),
         subjects=_subjects(records),
         cells=Counter((static_outcome(record), outcome(transcript, record)) for record, transcript in held),
-        turns=Counter(int(user_turns(transcript)) for _, transcript in held),
-        stops=Counter(transcript.stop_reason for _, transcript in held),
+        turns=_turns(records),
+        stops=_stops(records),
         metrics=_metrics(run),
         configuration=tuple(_configuration(run)),
     )
+
+
+def _turns(records: Sequence[QuestionRecord]) -> tuple[Part, ...]:
+    each = [[int(user_turns(transcript)) for transcript in record.transcripts] for record in records]
+    lengths = {length for lengths in each for length in lengths}
+    return tuple(
+        _part(str(length), [[value == length for value in values] for values in each]) for length in _span(lengths)
+    )
+
+
+def _span(lengths: Collection[int]) -> range:
+    return range(min(lengths), max(lengths) + 1)
+
+
+def _stops(records: Sequence[QuestionRecord]) -> tuple[Part, ...]:
+    each = [[transcript.stop_reason for transcript in record.transcripts] for record in records]
+    reasons = {reason for reasons in each for reason in reasons}
+    parts = [_part(reason.value, [[value is reason for value in values] for values in each]) for reason in reasons]
+    return tuple(sorted(parts, key=lambda part: (-part.dialogues, part.name)))
+
+
+def _part(name: str, belongs: Sequence[Sequence[bool]]) -> Part:
+    """The dialogues that belong to a part, given for each dialogue of each question."""
+    return Part(name, sum(map(sum, belongs)), mean_estimate([list(map(float, each)) for each in belongs], Kind.SHARE))
 
 
 def static_outcome(record: QuestionRecord) -> str:

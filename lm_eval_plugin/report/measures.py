@@ -46,20 +46,37 @@ FIDELITY: Mapping[str, str] = {
 }
 """How much the simulated user is like a person."""
 
+TILES = (
+    ("acc", "Interactive"),
+    ("acc_static", "Static"),
+    ("acc_gap", "Gap"),
+    ("acc_subjects", "Interactive, mean over subjects"),
+    ("recovered", "Recovered"),
+    ("misled", "Misled"),
+    ("answered", "Answered by itself"),
+)
+"""The measures that have a card of their own, and its heading."""
+
 _PERCENT = "\N{NARROW NO-BREAK SPACE}%"
+_POINTS = "\N{NO-BREAK SPACE}points"
 _PLAIN = {Kind.COUNT, Kind.SCORE, Kind.SECONDS}
 
 
 def value_of(name: str, estimate: Estimate | None) -> str:
-    """A metric's value as the page has it: a percentage, or a number of what it counts."""
-    return "–" if estimate is None else _shown(name, estimate.value)
+    """A metric's value as the page has it: a percentage, percentage points, or a number of what it counts."""
+    return "–" if estimate is None else f"{_number(name, estimate.value)}{_unit(name)}"
 
 
 def interval_of(name: str, estimate: Estimate | None) -> str:
     """Its 95 % interval, likewise; empty if there is none."""
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"{_shown(name, estimate.low).removesuffix(_PERCENT)} to {_shown(name, estimate.high)}"
+    return f"{_number(name, estimate.low)} to {_number(name, estimate.high)}{_unit(name)}"
+
+
+def is_zero(estimate: Estimate) -> bool:
+    """Whether a measure says only that something never happened."""
+    return estimate.value == 0
 
 
 def share_of(part: int, whole: int) -> str:
@@ -67,8 +84,17 @@ def share_of(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}{_PERCENT}"
 
 
-def _shown(name: str, value: float) -> str:
-    kind = METRICS[name].kind if name in METRICS else Kind.SHARE
+def _kind(name: str) -> Kind:
+    return METRICS[name].kind if name in METRICS else Kind.SHARE
+
+
+def _unit(name: str) -> str:
+    kind = _kind(name)
+    return "" if kind in _PLAIN else _POINTS if kind is Kind.DIFFERENCE else _PERCENT
+
+
+def _number(name: str, value: float) -> str:
+    kind = _kind(name)
     sign = "+" if kind is Kind.DIFFERENCE else ""
-    text = f"{value:{sign}.2f}" if kind in _PLAIN else f"{100 * value:{sign}.1f}{_PERCENT}"
+    text = f"{value:{sign}.2f}" if kind in _PLAIN else f"{100 * value:{sign}.1f}"
     return text.replace("-", "\N{MINUS SIGN}")

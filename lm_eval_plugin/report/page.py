@@ -14,14 +14,21 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from lm_eval_plugin.border.escaping import shortened, visible
 from lm_eval_plugin.comparison.leaderboard import Entry, Ranking, entries_of, rank_all
 from lm_eval_plugin.report import charts, measures
 from lm_eval_plugin.report.data import RIGHT, UNKNOWN, WRONG, RunFacts, comparability, run_facts
+from lm_eval_plugin.report.sentences import about_ranking, about_run
 from lm_eval_plugin.report.transcripts import TranscriptStore
 from lm_eval_plugin.results.runs import Run
+
+STYLE = ("page.css", "conversation.css")
+"""The parts of the style sheet."""
+
+SCRIPT = ("elements.js", "list.js", "conversation.js", "page.js")
+"""The parts of the script."""
 
 LONGEST_NAME = 120
 """Characters of a name in a table."""
@@ -51,10 +58,16 @@ def report(runs: Iterable[Run], failures: Sequence[str]) -> str:
         .get_template("page.html.j2")
         .render(
             policy=_policy(),
-            style=Markup(_part("page.css")),  # noqa: S704  # files of this package
-            script=Markup(_part("page.js")),  # noqa: S704
+            style=Markup(_joined(STYLE)),  # noqa: S704  # files of this package
+            script=Markup(_joined(SCRIPT)),  # noqa: S704
+            sentence=escape(_sentence(facts, rankings)),
             rankings=[
-                (ranking, _markup(charts.slope_chart(ranking, f"slope-{n}"))) for n, ranking in enumerate(rankings)
+                (
+                    ranking,
+                    _markup(charts.slope_chart(ranking, f"slope-{n}")),
+                    _markup(charts.gap_chart(ranking, f"gap-{n}")),
+                )
+                for n, ranking in enumerate(rankings)
             ],
             runs=[(each, _run_charts(each, f"run-{n}")) for n, each in enumerate(facts)],
             failures=failures,
@@ -63,6 +76,15 @@ def report(runs: Iterable[Run], failures: Sequence[str]) -> str:
             blocks=map(Markup, store.blocks),
         )
     )
+
+
+def _sentence(facts: Sequence[RunFacts], rankings: Sequence[Ranking]) -> str:
+    """The one sentence that the numbers of the page allow."""
+    if len(facts) == 1:
+        return about_run(facts[0])
+    if len(rankings) == 1:
+        return about_ranking(rankings[0])
+    return f"The runs form {len(rankings)} rankings, and what is in different ones is not comparable."
 
 
 def _named(facts: Sequence[RunFacts], rankings: Iterable[Ranking]) -> list[RunFacts]:
@@ -85,13 +107,17 @@ def _markup(drawn: str | None) -> Markup | None:
 
 def _policy() -> str:
     return (
-        f"default-src 'none'; script-src '{_hash('page.js')}'; style-src '{_hash('page.css')}'; base-uri 'none'; "
+        f"default-src 'none'; script-src '{_hash(SCRIPT)}'; style-src '{_hash(STYLE)}'; base-uri 'none'; "
         "form-action 'none'"
     )
 
 
-def _hash(part: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(_part(part).encode()).digest()).decode()}"
+def _hash(parts: Sequence[str]) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(_joined(parts).encode()).digest()).decode()}"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n".join(map(_part, parts))
 
 
 def _part(name: str) -> str:
@@ -115,6 +141,8 @@ def _environment() -> Environment:
     environment.globals |= {
         "OUTCOMES": measures.OUTCOMES,
         "FIDELITY": measures.FIDELITY,
+        "TILES": measures.TILES,
+        "is_zero": measures.is_zero,
         "value_of": measures.value_of,
         "interval_of": measures.interval_of,
         "share_of": measures.share_of,

@@ -6,20 +6,32 @@ A run is one folder of the host's `--output_path` and one date: `results_<date>.
 
 from __future__ import annotations
 
-import gc
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.results.jsonl import Broken, check_plain_file, json_objects, numbered_lines, refuse
+from lm_eval_plugin.results.jsonl import (
+    Broken,
+    check_plain_file,
+    json_objects,
+    no_search_for_cycles,
+    numbered_lines,
+    refuse,
+)
 from lm_eval_plugin.border.logged_fields import ResultsFields, checked
 from lm_eval_plugin.border.masking import masked
 from lm_eval_plugin.scoring.metrics import QuestionRecord
-from lm_eval_plugin.results.samples import StaticResponse, dialogue_request, of_first_filter, read_question
+from lm_eval_plugin.results.samples import (
+    Readings,
+    StaticResponse,
+    dialogue_request,
+    of_first_filter,
+    read_question,
+    readings_of,
+)
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.scoring.summary import VERSION
 
@@ -122,11 +134,14 @@ class TaskRun:
             block, the assistant's prompting, the task's version, examples and limit.
         static: What the model said of each question without a dialogue; empty if that is not known. No number depends on
             it and an export does not hold it, so it is not compared.
+        readings: Of each question and dialogue which options each reply of the assistant supports, as the run has read them
+            ("AC" for A and C); None for a question of which that is not logged. Not compared, likewise.
     """
 
     records: tuple[QuestionRecord, ...]
     settings: Mapping[str, Any]
     static: tuple[tuple[StaticResponse, ...], ...] = field(default=(), compare=False)
+    readings: tuple[Readings | None, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,12 +242,14 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
     problems: list[ConfigError] = []
     records: list[QuestionRecord] = []
     static: list[tuple[StaticResponse, ...]] = []
+    readings: list[Readings | None] = []
     request: DialogueRequest | None = None
     try:
-        with _no_search_for_cycles():
+        with no_search_for_cycles():
             for record, responses, sample in _questions(file, problems.append):
                 records.append(record)
                 static.append(responses)
+                readings.append(readings_of(sample))
                 request = request or dialogue_request(sample, str(file))
     except ConfigError as error:
         problems.append(error)
@@ -252,7 +269,7 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
         "num_fewshot": results["n-shot"].get(name),
         "limit": results["config"].get("limit"),
     }
-    return TaskRun(tuple(records), settings, tuple(static))
+    return TaskRun(tuple(records), settings, tuple(static), tuple(readings))
 
 
 def _questions(
@@ -265,18 +282,6 @@ def _questions(
             yield *read_question(sample, where), sample
         except ConfigError as error:
             broken(error)
-
-
-@contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """Keep Python from searching what was read for cycles, of which reading makes none: it would take a third of the time."""
-    searching = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if searching:
-            gc.enable()
 
 
 def _few(problems: Sequence[ConfigError], file: Path) -> Iterator[ConfigError]:

@@ -77,6 +77,16 @@ def dialogue_request(sample: _Sample, where: str) -> DialogueRequest:
     return _checked(lambda each: DialogueRequest.from_arguments(_arguments(each)[-1]), sample, where)
 
 
+Readings = tuple[tuple[str, ...], ...]
+"""Which options the replies of a question's dialogues support: a text of letters for each reply of each dialogue."""
+
+
+def readings_of(sample: _Sample) -> Readings | None:
+    """The readings that a sample has logged; None where an earlier release wrote it."""
+    logged = sample.get("readings")
+    return None if logged is None else tuple(tuple(replies) for replies in logged)
+
+
 def _checked(read: Callable[[_Sample], _Read], sample: _Sample, where: str) -> _Read:
     try:
         return read(sample)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from lm_eval_plugin.answers.supported_option import named_option
+from lm_eval_plugin.answers.supported_option import named_options
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript
 from lm_eval_plugin.judge import JUDGED
@@ -85,12 +85,17 @@ def user_turns(transcript: Transcript) -> float:
 
 def supported(transcript: Transcript, question: Question) -> list[str]:
     """The option that each reply of the assistant supports, in turn; replies that support none or several are left out."""
-    named = (_named(message.content, question) for message in _said_by(transcript, Role.ASSISTANT))
-    return [letter for letter in named if letter is not None]
+    return [letter for letters in readings(transcript, question) if len(letters) == 1 for letter in letters]
 
 
-# Several measures ask the same of a dialogue, and reading a long reply takes milliseconds.
-_named = functools.lru_cache(maxsize=256)(named_option)
+def readings(transcript: Transcript, question: Question) -> list[frozenset[str]]:
+    """The options that each reply of the assistant supports, in turn: none, one or several."""
+    return [_named_options(message.content, question) for message in _said_by(transcript, Role.ASSISTANT)]
+
+
+# Several measures, the log of the samples and the summary of a run ask the same of a reply, and reading a long one takes
+# milliseconds.
+_named_options = functools.lru_cache(maxsize=2**15)(named_options)
 
 
 def replies_read(transcript: Transcript, question: Question) -> float | None:
