@@ -30,24 +30,29 @@ class Counted:
     def __init__(self, folder, data, use_cache):
         self.prompts = 0
         self.lm = HFLM(pretrained=str(folder), device="cpu", batch_size=8)
-        self._data, self._use_cache = data, use_cache
+        self._data, self.use_cache, self.fail_after = data, use_cache, None
         self._generate, self.lm.model.generate = self.lm.model.generate, self._counting
 
     def _counting(self, *args, **kwargs):
         self.prompts += len(kwargs["input_ids"])
+        if self.fail_after is not None and self.prompts > self.fail_after:
+            raise KeyboardInterrupt
         return self._generate(*args, **kwargs)
 
     def hold(self, **block):
         """The dialogues of a run, and for how many prompts the model was asked."""
         before = self.prompts
+        return transcripts(self.evaluated(**block), TASK), self.prompts - before
+
+    def evaluated(self, **block):
+        """The results of a run."""
         dialogue = {
             "simulator": "scripted",
             "static": "none",
             "assistant": {"max_tokens": 4},
             "dataset": str(self._data),
         }
-        results = evaluate(TASK, {**dialogue, **block}, model=self.lm, use_cache=str(self._use_cache))
-        return transcripts(results, TASK), self.prompts - before
+        return evaluate(TASK, {**dialogue, **block}, model=self.lm, use_cache=str(self.use_cache))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ gives each process a file, `PATH_rank0.db` and so on; this package adds a table 
 
     CREATE TABLE dialogues (key TEXT PRIMARY KEY, transcript TEXT NOT NULL)
 
+In a run that notes itself (`cache.run_table`), the same write says that the dialogue is one of its own.
 A key (`dialogue_key`) holds all that decides what is said, both models included, so it never finds another run's dialogue.
 """
 
@@ -17,17 +18,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from lm_eval.api.model import LM
 
 from lm_eval_plugin.border.masking import masked
 from lm_eval_plugin.cache.model_identity import as_earlier, without_place
+from lm_eval_plugin.cache.run_table import (
+    make_run_tables,
+    note_counts,
+    note_dialogues,
+    note_failure,
+    noted_run,
+    transaction,
+)
 from lm_eval_plugin.cache.sqlite_files import PATIENCE_S, connected, explained, of_other_processes
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.transcript import VERSION
 
 _MAKE_TABLE = "CREATE TABLE IF NOT EXISTS dialogues (key TEXT PRIMARY KEY, transcript TEXT NOT NULL)"
+
+_FOUND_AT_ONCE = 1_000  # dialogues of an earlier run that are noted in one write
 
 _NOT_SAID = {
     # Who judges, how the model alone is scored, where the question came from, and what memory may be used.
@@ -51,6 +63,9 @@ class DialogueStore:
     def __init__(self, path: Path, files: Mapping[Path, sqlite3.Connection]) -> None:
         self.path = path
         self._files = files
+        self._run = noted_run()
+        self._found: list[str] = []
+        self._writing = RLock()
 
     @classmethod
     @contextmanager
@@ -86,11 +101,17 @@ class DialogueStore:
                     file = stack.enter_context(closing(connected(each, patience_s)))
                     if each == path:
                         file.execute(_MAKE_TABLE)
+                        if noted_run() is not None:
+                            make_run_tables(file)
                         # Not lost when the power goes right after a commit, either.
                         file.execute("PRAGMA synchronous = EXTRA")
                     if _has_dialogues(file):
                         files[each] = file
-            yield cls(path, files)
+            store = cls(path, files)
+            try:
+                yield store
+            finally:
+                store.note_found()
 
     def get(self, key: str) -> str | None:
         """The transcript of a finished dialogue as JSON, from this process's file or another's; None if it is in none.
@@ -103,8 +124,24 @@ class DialogueStore:
                 row = file.execute("SELECT transcript FROM dialogues WHERE key = ?", (key,)).fetchone()
             if row is not None:
                 transcript: str = row[0]
+                self._found.append(key)
+                if len(self._found) == _FOUND_AT_ONCE:
+                    self.note_found()
                 return transcript
         return None
+
+    def note_found(self) -> None:
+        """Note the dialogues that were there already as the run's own.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        found, self._found = self._found, []
+        if self._run is None or not found:
+            return
+        file = self._files[self.path]
+        with self._writing, explained(self.path), transaction(file):
+            note_dialogues(file, self._run, found)
 
     def count(self, keys: Iterable[str]) -> int:
         """Of how many of the keys a dialogue is kept, in this process's file or another's.
@@ -124,8 +161,25 @@ class DialogueStore:
         Raises:
             ConfigError: It cannot be written, for want of room for one.
         """
-        with explained(self.path):
-            self._files[self.path].execute("REPLACE INTO dialogues VALUES (?, ?)", (key, transcript))
+        file = self._files[self.path]
+        self.note_found()
+        with self._writing, explained(self.path), transaction(file):
+            file.execute("REPLACE INTO dialogues VALUES (?, ?)", (key, transcript))
+            if self._run is not None:
+                note_dialogues(file, self._run, [key])
+                note_counts(file, self._run, transcript)
+
+    def note_failed(self, transcript: str) -> None:
+        """Note a dialogue that a model error has ended, given as JSON; it is not kept, so that it is tried again.
+
+        Raises:
+            ConfigError: It cannot be written.
+        """
+        if self._run is None:
+            return
+        file = self._files[self.path]
+        with self._writing, explained(self.path), transaction(file):
+            note_failure(file, self._run, transcript)
 
 
 KEY_VERSION = 2

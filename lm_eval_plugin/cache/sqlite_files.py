@@ -39,7 +39,7 @@ def check_caches(use_cache: str, patience_s: float = PATIENCE_S) -> None:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigError(f"--use_cache {use_cache}: {folder} is no folder that can be written to; give another path")
-    for path in _files_of(Path(use_cache)):
+    for path in rank_files(Path(use_cache)):
         check_cache(path, patience_s)
 
 
@@ -87,8 +87,9 @@ def connected(path: Path, patience_s: float) -> sqlite3.Connection:
 def of_other_processes(path: Path) -> list[Path]:
     """The files that the path of `--use_cache` gives to other processes, `PATH_rank1.db` beside `PATH_rank0.db`."""
     prefix, _, _ = path.name.rpartition("_rank")
-    return [other for other in _files_of(path.with_name(prefix)) if other != path]
+    return [other for other in rank_files(path.with_name(prefix)) if other != path]
 
 
-def _files_of(use_cache: Path) -> list[Path]:
+def rank_files(use_cache: Path) -> list[Path]:
+    """The files that lm_eval has made of a path of `--use_cache`, one a process."""
     return sorted(use_cache.parent.glob(f"{glob.escape(use_cache.name)}_rank*.db"))

@@ -58,6 +58,7 @@ def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
     Raises:
         ConfigError: None can be read.
     """
+    from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
     from lm_eval_plugin.results.runs import load_run
 
     def broken(error: ConfigError) -> None:
@@ -68,14 +69,16 @@ def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
     found = False
     for path in reversed(places.values()):
         try:
-            run = load_run(path, broken)
+            run = load_cached_run(path) if is_cache(path) else load_run(path, broken)
         except ConfigError as error:
             broken(error)
             continue
         found = True
         yield run
     if not found:
-        raise ConfigError("none of the runs can be read; give folders that lm_eval wrote with --log_samples")
+        raise ConfigError(
+            "none of the runs can be read; give folders that lm_eval wrote with --log_samples, or the cache of a run"
+        )
 
 
 def write_text(file: Path, text: str) -> None:

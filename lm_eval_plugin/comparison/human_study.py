@@ -12,7 +12,8 @@ from typing import Any
 from lm_eval_plugin.config.strict import validated
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import json_lines
-from lm_eval_plugin.results.runs import model_of, sample_files
+from lm_eval_plugin.results.run_files import sample_files
+from lm_eval_plugin.results.runs import model_of
 from lm_eval_plugin.results.samples import read_records
 from lm_eval_plugin.scoring.agreement import Agreement, People, agreement, complete
 from lm_eval_plugin.scoring.metrics import answer_given

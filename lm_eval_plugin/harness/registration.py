@@ -9,11 +9,13 @@
 - Models know the number that the launcher gave their process.
 - The request types `converse_until`, `free_text_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
 - A backend without log-likelihoods is told what to set instead.
+- With `--use_cache`, a run notes itself in the file, for `chatbench watch`.
 - The results of a run get intervals, paired tests and times under `chatbench`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib.util
 import inspect
@@ -131,6 +133,7 @@ def check_runs_early() -> None:
 
         check_run(manager, config)
         _COMMAND.update(output_path=config.output_path, model_source=config.model, model_args=config.model_args)
+        _COMMAND.update(configuration=_given(config))
         return manager
 
     @functools.wraps(build)
@@ -140,6 +143,12 @@ def check_runs_early() -> None:
             build(caching, lm, cache_db)
 
     EvaluatorConfig.process_tasks, CachingLM.__init__ = check_and_process, check_and_build
+
+
+def _given(config: Any) -> dict[str, Any]:
+    """What a command was given, without what it left open."""
+    values = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def number_processes() -> None:
@@ -155,10 +164,12 @@ def attach_dialogues() -> None:
     from lm_eval.api.model import LM
 
     from lm_eval_plugin.harness.letter_until import letter_until
+    from lm_eval_plugin.harness.run_log import noting_dialogues
     from lm_eval_plugin.runner.runner import converse_until, free_text_until
 
     if not hasattr(LM, "converse_until"):
-        LM.converse_until, LM.free_text_until, LM.letter_until = converse_until, free_text_until, letter_until
+        LM.converse_until, LM.free_text_until = noting_dialogues(converse_until), free_text_until
+        LM.letter_until = letter_until
         evaluate = _explaining_cache_errors(_explaining_missing_loglikelihoods(evaluator.evaluate))
         evaluator.evaluate = _summarizing(evaluate)
 
@@ -180,6 +191,7 @@ def _summarizing(evaluate: Any) -> Any:
     def summarizing(*args: Any, **kwargs: Any) -> Any:
         from lm_eval_plugin.harness.command_errors import check_model_errors
         from lm_eval_plugin.harness.results_json import add_summary, quiet_about_absent_scores
+        from lm_eval_plugin.harness.run_log import logged_run
         from lm_eval_plugin.models.chat_format import prompting
 
         bound = signature.bind(*args, **kwargs)
@@ -189,7 +201,8 @@ def _summarizing(evaluate: Any) -> Any:
         logged = bound.arguments["log_samples"]
         # The samples are what the summary is made of, and what several processes gather.
         bound.arguments["log_samples"] = logged or bool(tasks)
-        with quiet_about_absent_scores(tasks), _written_if_unfinished(tasks):
+        log = logged_run(bound.arguments["lm"], tasks, _COMMAND, bound.arguments["limit"])
+        with quiet_about_absent_scores(tasks), _written_if_unfinished(tasks), log:
             results = evaluate(*bound.args, **bound.kwargs)
         if results is not None and tasks:
             add_summary(results, tasks)
@@ -209,7 +222,7 @@ def _summarizing(evaluate: Any) -> Any:
 
 
 _COMMAND: dict[str, Any] = {}
-"""Of the command that runs: its output path, and the model under test."""
+"""Of the command that runs: its output path, the model under test, and all that it was given as `configuration`."""
 
 
 @contextmanager

@@ -99,16 +99,22 @@ def _samples(task: _Task, finished: Mapping[tuple[int, int], str]) -> list[dict[
         if not held or not all(request.resps for request in static):
             continue
         doc = dialogue.doc
-        said = [request.resps[0] for request in static]
         lines.append(
             {
                 "doc_id": doc_id,
                 "doc": doc,
                 "filter": "none",
                 "arguments": [request.args for request in (*static, dialogue)],
-                "resps": [*([each] for each in said), held],
+                "resps": [*([request.resps[0]] for request in static), held],
                 "gold": sorted(task.gold_letters(doc)),
-                **task.static_metrics(doc, said),
+                **task.static_metrics(doc, static_responses(static)),
             }
         )
     return lines
+
+
+def static_responses(requests: Sequence[Any]) -> list[Any]:
+    """The responses to a document's static requests as the task takes them: of one in free text a list of transcripts."""
+    return [
+        request.resps[:1] if request.request_type == "free_text_until" else request.resps[0] for request in requests
+    ]

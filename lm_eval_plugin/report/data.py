@@ -10,7 +10,7 @@ from typing import Any
 
 from lm_eval_plugin.comparison.leaderboard import Ranking, folder_of
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
-from lm_eval_plugin.results.runs import Run
+from lm_eval_plugin.results.runs import Progress, Run
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, user_turns
 from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate
@@ -69,6 +69,7 @@ class RunFacts:
         turns: The dialogues of each number of user turns, from the least to the greatest, those that no dialogue has among them.
         stops: The dialogues that ended for each reason, the most frequent first.
         metrics: Every metric that can be told, over all tasks.
+        progress: How far it is, of a run that was read from its cache.
         configuration: Key and value of everything that it was run with; a key that differs between tasks has the task in it.
     """
 
@@ -84,6 +85,7 @@ class RunFacts:
     turns: tuple[Part, ...]
     stops: tuple[Part, ...]
     metrics: Mapping[str, Estimate]
+    progress: Progress | None
     configuration: tuple[tuple[str, str], ...]
 
 
@@ -104,6 +106,7 @@ def run_facts(run: Run) -> RunFacts:
         turns=_turns(records),
         stops=_stops(records),
         metrics=_metrics(run),
+        progress=run.progress,
         configuration=tuple(_configuration(run)),
     )
 

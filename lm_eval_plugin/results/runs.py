@@ -6,7 +6,6 @@ A run is one folder of the host's `--output_path` and one date: `results_<date>.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import (
     Broken,
-    check_plain_file,
     json_objects,
     no_search_for_cycles,
     numbered_lines,
@@ -23,6 +21,7 @@ from lm_eval_plugin.results.jsonl import (
 )
 from lm_eval_plugin.border.logged_fields import ResultsFields, checked
 from lm_eval_plugin.border.masking import masked
+from lm_eval_plugin.results.run_files import NAME, RESULTS, files_of_date, results_of, sample_files
 from lm_eval_plugin.scoring.metrics import QuestionRecord
 from lm_eval_plugin.results.samples import (
     Readings,
@@ -31,13 +30,11 @@ from lm_eval_plugin.results.samples import (
     of_first_filter,
     read_question,
     readings_of,
+    task_settings,
 )
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.scoring.summary import VERSION
 
-_DATE = r"(?P<date>\d{4}-\d{2}-\d{2}T[\d-]+(?:\.\d+)?)"
-_NAME = re.compile(rf"(?P<kind>samples|unfinished)_(?P<task>.+)_{_DATE}\.jsonl")
-_RESULTS = re.compile(rf"(?:unfinished_)?results_{_DATE}\.json")
 _SAID = 3  # problems of one file that are told one by one
 
 
@@ -61,7 +58,7 @@ def read_run(paths: Iterable[Path], missing: Broken = refuse) -> dict[str, list[
 
 
 def _check_whole(task: str, file: Path, read: int, missing: Broken) -> None:
-    results = _results_of(file) if _NAME.fullmatch(file.name) else None
+    results = results_of(file) if NAME.fullmatch(file.name) else None
     if results is None or not results.is_file():
         return
     questions = _summaries(_results(results)).get(task, {}).get("questions", read)
@@ -71,57 +68,6 @@ def _check_whole(task: str, file: Path, read: int, missing: Broken) -> None:
 
 def _too_few(file: Path, read: int, questions: int) -> ConfigError:
     return ConfigError(f"{file}: {read} of the {questions} questions that its results tell of can be read")
-
-
-def sample_files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """The sample files that paths stand for, each with the name of its task.
-
-    Raises:
-        ConfigError: A path does not exist, holds no sample file, or is not named as the host names them.
-    """
-    for path in paths:
-        if not path.exists():
-            raise ConfigError(f"{path} does not exist; give samples_*.jsonl, or the folder of --output_path")
-        if path.is_dir():
-            yield from _latest(path).items()
-        else:
-            yield _task_of(path), path
-
-
-def _latest(folder: Path) -> dict[str, Path]:
-    """The sample files of the latest run in a folder, by task.
-
-    Raises:
-        ConfigError: There is none, or there are runs of several models, of which one would be mistaken for the other.
-    """
-    # What a run left that a server ended counts only where there is no finished one.
-    named = list(_named(folder.rglob("samples_*.jsonl"))) or list(_named(folder.rglob("unfinished_*.jsonl")))
-    if not named:
-        raise ConfigError(f"{folder} holds no samples_*.jsonl; run lm_eval with --log_samples and --output_path")
-    if len(places := sorted({str(file.parent) for file, _ in named})) > 1:
-        raise ConfigError(f"{folder} holds runs in several folders; name one of {', '.join(places)}")
-    latest = max(match["date"] for _, match in named)
-    return {match["task"]: file for file, match in named if match["date"] == latest}
-
-
-def _results_of(samples: Path) -> Path:
-    """The results file that belongs to a file of samples."""
-    match = _NAME.fullmatch(samples.name)
-    assert match is not None  # noqa: S101  # files are found by this pattern
-    unfinished = "unfinished_" if match["kind"] == "unfinished" else ""
-    return samples.with_name(f"{unfinished}results_{match['date']}.json")
-
-
-def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:
-    for file in files:
-        if match := _NAME.fullmatch(file.name):
-            check_plain_file(file)
-            yield file, match
-
-
-def _task_of(file: Path) -> str:
-    match = _NAME.fullmatch(file.name)
-    return match["task"] if match else file.stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +91,21 @@ class TaskRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run was when it was read from its cache.
+
+    Args:
+        dialogues: How many had ended.
+        of: How many it asks for, as far as its processes have said so.
+        state: `finished`, `not finished`, or what ended it.
+    """
+
+    dialogues: int
+    of: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """A run of one model.
 
@@ -155,6 +116,7 @@ class Run:
         tasks: Its tasks with dialogues, by name.
         configuration: What else the host notes of it: the model's arguments, seeds, versions of the software.
         summaries: What its results say of each task with dialogues, as `summary.summarize` has it.
+        progress: How far it is, where that is read from its cache; None for a run that has written its results.
     """
 
     where: Path
@@ -163,6 +125,7 @@ class Run:
     tasks: Mapping[str, TaskRun]
     configuration: Mapping[str, Any] = field(default_factory=dict)
     summaries: Mapping[str, Any] = field(default_factory=dict)
+    progress: Progress | None = None
 
 
 def load_run(path: Path, broken: Broken = refuse) -> Run:
@@ -175,12 +138,12 @@ def load_run(path: Path, broken: Broken = refuse) -> Run:
     Raises:
         ConfigError: There is no such run, nothing of it can be read, or its results file is missing or of another version.
     """
-    if path.is_file() and not (match := _RESULTS.fullmatch(path.name)):
+    if path.is_file() and not (match := RESULTS.fullmatch(path.name)):
         raise ConfigError(f"{path} is no results_*.json; name that, or the folder that holds it")
-    files = _of_date(path.parent, match["date"]) if path.is_file() and match else dict(sample_files([path]))
+    files = files_of_date(path.parent, match["date"]) if path.is_file() and match else dict(sample_files([path]))
     some = next(iter(files.values()))
-    where = _results_of(some)
-    date = _NAME.fullmatch(some.name)["date"]  # type: ignore[index]  # files are found by this pattern
+    where = results_of(some)
+    date = NAME.fullmatch(some.name)["date"]  # type: ignore[index]  # files are found by this pattern
     results = _results(where)
     for name in _summaries(results).keys() - files.keys():
         broken(ConfigError(f"{where} tells of the task {name}, but there is no samples_{name}_{date}.jsonl beside it"))
@@ -189,13 +152,6 @@ def load_run(path: Path, broken: Broken = refuse) -> Run:
     if not tasks:
         raise ConfigError(f"{where}: no question of its samples can be read")
     return Run(where, _model(results, some.parent.name), date, tasks, _configuration(results), _summaries(results))
-
-
-def _of_date(folder: Path, date: str) -> dict[str, Path]:
-    files = {match["task"]: file for file, match in _named(folder.glob("*.jsonl")) if match["date"] == date}
-    if not files:
-        raise ConfigError(f"{folder} holds no samples_*_{date}.jsonl; run lm_eval with --log_samples")
-    return files
 
 
 def _results(file: Path) -> Mapping[str, Any]:
@@ -221,7 +177,7 @@ def _summaries(results: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def model_of(samples: Path) -> str:
     """The model that a samples file is of, as the host names it; the file's folder where no results file lies beside it."""
-    results = _results_of(samples) if _NAME.fullmatch(samples.name) else None
+    results = results_of(samples) if NAME.fullmatch(samples.name) else None
     folder = samples.parent.name
     return folder if results is None or not results.is_file() else _model(_results(results), folder)
 
@@ -260,15 +216,13 @@ def _task_run(name: str, file: Path, results: Mapping[str, Any], broken: Broken)
         broken(problem)
     if request is None:
         return None
-    settings = {
-        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors"})),
-        "simulator": records[0].transcripts[0].simulator,
-        "system_instruction": request.system,
-        "chat_template": request.chat_template,
-        "version": results["versions"].get(name),
-        "num_fewshot": results["n-shot"].get(name),
-        "limit": results["config"].get("limit"),
-    }
+    settings = task_settings(
+        request,
+        simulator=records[0].transcripts[0].simulator,
+        version=results["versions"].get(name),
+        num_fewshot=results["n-shot"].get(name),
+        limit=results["config"].get("limit"),
+    )
     return TaskRun(tuple(records), settings, tuple(static), tuple(readings))
 
 

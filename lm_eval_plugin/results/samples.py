@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.border.logged_fields import AskedFields, SampleFields, checked
+from lm_eval_plugin.border.masking import masked
 from lm_eval_plugin.scoring.metrics import QuestionRecord
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.config.request import DialogueRequest
@@ -85,6 +86,21 @@ def readings_of(sample: _Sample) -> Readings | None:
     """The readings that a sample has logged; None where an earlier release wrote it."""
     logged = sample.get("readings")
     return None if logged is None else tuple(tuple(replies) for replies in logged)
+
+
+def task_settings(request: DialogueRequest, **others: Any) -> dict[str, Any]:
+    """What the numbers of a task depend on, as `runs.TaskRun` has it; secrets are masked.
+
+    Args:
+        request: For the dialogues about one of its questions.
+        others: The simulator's label, and the task's `version`, `num_fewshot` and `limit`.
+    """
+    return {
+        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors"})),
+        "system_instruction": request.system,
+        "chat_template": request.chat_template,
+        **others,
+    }
 
 
 def _checked(read: Callable[[_Sample], _Read], sample: _Sample, where: str) -> _Read:

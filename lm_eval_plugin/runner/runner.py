@@ -118,7 +118,9 @@ def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[DialogueKey], store: Di
 
     def keep(place: int, transcript: Transcript) -> None:
         # What a model failed at is tried again.
-        if transcript.stop_reason is not StopReason.MODEL_ERROR:
+        if transcript.stop_reason is StopReason.MODEL_ERROR:
+            store.note_failed(transcript.to_json())
+        else:
             store.put(own_keys[missing[place]], transcript.to_json())
 
     # The store itself is asked: a signal may come while a dialogue is being put, before or after it is there for good.
