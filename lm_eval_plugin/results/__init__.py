@@ -1,0 +1,1 @@
+"""Reading runs back: their files, samples and caches, and their export."""
