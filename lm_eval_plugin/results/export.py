@@ -25,14 +25,14 @@ from typing import Any, TypeAlias
 import pyarrow as pa  # type: ignore[import-untyped]
 from pyarrow import parquet
 
+from lm_eval_plugin.border.outside_json import read_json
+from lm_eval_plugin.border.text_border import all_encodable
+from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import json_lines
-from lm_eval_plugin.scoring.metrics import QuestionRecord, accuracy
-from lm_eval_plugin.border.outside_json import read_json
-from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.results.runs import Run, TaskRun
-from lm_eval_plugin.border.text_border import all_encodable
-from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.scoring.metrics import QuestionRecord, accuracy
 
 VERSION = 1
 """Version of the columns; a reader refuses a version that it does not know."""

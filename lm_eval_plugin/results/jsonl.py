@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
-from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
+from lm_eval_plugin.errors import ConfigError
 
 Broken: TypeAlias = Callable[[ConfigError], object]
 """Takes what is said of a part that cannot be read; if it returns, the rest is read."""

@@ -66,6 +66,11 @@ def _task_of(file: Path) -> str:
 
 
 def files_of_date(folder: Path, date: str) -> dict[str, Path]:
+    """The samples files of one run, by task.
+
+    Raises:
+        ConfigError: There is none.
+    """
     files = {match["task"]: file for file, match in _named(folder.glob("*.jsonl")) if match["date"] == date}
     if not files:
         raise ConfigError(f"{folder} holds no samples_*_{date}.jsonl; run lm_eval with --log_samples")

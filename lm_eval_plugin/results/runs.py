@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lm_eval_plugin.border.logged_fields import ResultsFields, checked
+from lm_eval_plugin.border.masking import masked
+from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import (
     Broken,
@@ -19,10 +22,7 @@ from lm_eval_plugin.results.jsonl import (
     numbered_lines,
     refuse,
 )
-from lm_eval_plugin.border.logged_fields import ResultsFields, checked
-from lm_eval_plugin.border.masking import masked
 from lm_eval_plugin.results.run_files import NAME, RESULTS, files_of_date, results_of, sample_files
-from lm_eval_plugin.scoring.metrics import QuestionRecord
 from lm_eval_plugin.results.samples import (
     Readings,
     StaticResponse,
@@ -32,7 +32,7 @@ from lm_eval_plugin.results.samples import (
     readings_of,
     task_settings,
 )
-from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.scoring.metrics import QuestionRecord
 from lm_eval_plugin.scoring.summary import VERSION
 
 _SAID = 3  # problems of one file that are told one by one

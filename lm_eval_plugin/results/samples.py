@@ -11,13 +11,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.border.logged_fields import AskedFields, SampleFields, checked
 from lm_eval_plugin.border.masking import masked
-from lm_eval_plugin.scoring.metrics import QuestionRecord
-from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.config.request import DialogueRequest
+from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Transcript
+from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.scoring.metrics import QuestionRecord
 
 _Sample = Mapping[str, Any]
 _Read = TypeVar("_Read")
