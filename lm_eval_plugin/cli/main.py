@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "simulate": "hold a conversation about a question and show it turn by turn",
     "score": "compute the numbers of a run again from its samples, with intervals and paired tests",
     "leaderboard": "rank the models of many runs, with intervals and marks where they cannot be told apart",
+    "watch": "show a run while it goes on, in the terminal or as a page that grows",
     "report": "show runs on one page: rankings, charts and every conversation",
     "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
     "export": "write the dialogues of runs as one table, in parquet or JSON lines",

@@ -22,6 +22,8 @@ function block(number) {
 }
 
 async function dialogueOf(number) {
+  const packed = index.columns.turns.length - added.length;
+  if (number >= packed) return added[number - packed];
   return (await block(Math.floor(number / index.size)))[number % index.size];
 }
 

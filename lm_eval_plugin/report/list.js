@@ -47,7 +47,7 @@ async function filter() {
     }
     left = holding;
   }
-  found = left;
+  found = live ? left.reverse() : left; // of a run that goes on, what is new stands on top
   page = 0;
   const all = index.columns.turns.length;
   byId("count").textContent = found.length === all ? plural(all, "conversation") : `${found.length.toLocaleString("en")} of ${plural(all, "conversation")}`;

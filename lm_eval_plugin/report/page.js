@@ -108,6 +108,7 @@ async function start() {
   listen();
   await filter();
   route();
+  if (live) look();
 }
 
 start();

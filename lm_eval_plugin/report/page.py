@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from typing import Any
@@ -27,7 +27,7 @@ from lm_eval_plugin.results.runs import Run
 STYLE = ("page.css", "conversation.css")
 """The parts of the style sheet."""
 
-SCRIPT = ("elements.js", "list.js", "conversation.js", "page.js")
+SCRIPT = ("elements.js", "list.js", "conversation.js", "live.js", "page.js")
 """The parts of the script."""
 
 LONGEST_NAME = 120
@@ -51,31 +51,62 @@ def report(runs: Iterable[Run], failures: Sequence[str]) -> str:
         entries += entries_of(run, "acc")
         facts.append(run_facts(run))
         store.add(run)
-    rankings = rank_all(entries)
-    facts = _named(facts, rankings)
+    context = _overview(entries, facts, failures)
+    return _page(context, store, live=0)
+
+
+def live_page(run: Run, dialogues: TranscriptStore, count: int) -> str:
+    """The page of a run that goes on, which asks its server for what is new.
+
+    Args:
+        run: The run so far.
+        dialogues: Its dialogues, in the order in which they ended.
+        count: How many they are.
+    """
+    return _page(_overview(entries_of(run, "acc"), [run_facts(run)], ()), dialogues, live=count)
+
+
+def live_overview(run: Run) -> dict[str, str]:
+    """What stands above the conversations of a run that goes on, as `head` and `overview`, to be put in the place of the old."""
+    context = _overview(entries_of(run, "acc"), [run_facts(run)], ())
+    return {name: _environment().get_template(f"{name}.html.j2").render(context) for name in ("head", "overview")}
+
+
+def _page(context: Mapping[str, Any], store: TranscriptStore, *, live: int) -> str:
+    """The whole page; `live` says how many dialogues a live one has, 0 that it is none."""
+    index = store.index([facts.name for facts, _ in context["runs"]])
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
-            policy=_policy(),
+            context,
+            policy=_policy(live=live > 0),
             style=Markup(_joined(STYLE)),  # noqa: S704  # files of this package
             script=Markup(_joined(SCRIPT)),  # noqa: S704
-            sentence=escape(_sentence(facts, rankings)),
-            rankings=[
-                (
-                    ranking,
-                    _markup(charts.slope_chart(ranking, f"slope-{n}")),
-                    _markup(charts.gap_chart(ranking, f"gap-{n}")),
-                )
-                for n, ranking in enumerate(rankings)
-            ],
-            runs=[(each, _run_charts(each, f"run-{n}")) for n, each in enumerate(facts)],
-            failures=failures,
-            warnings=comparability(rankings),
-            index=Markup(store.index([each.name for each in facts])),  # noqa: S704  # letters of base64
+            live=live,
+            index=Markup(index),  # noqa: S704  # letters of base64
             blocks=map(Markup, store.blocks),
         )
     )
+
+
+def _overview(entries: Iterable[Entry], facts: Sequence[RunFacts], failures: Sequence[str]) -> dict[str, Any]:
+    """What the templates show above the conversations."""
+    rankings = rank_all(entries)
+    named = _named(facts, rankings)
+    return {
+        "sentence": escape(_sentence(named, rankings)),
+        "rankings": [
+            (ranking, *(_markup(draw(ranking, f"{name}-{n}")) for name, draw in _OF_MODELS.items()))
+            for n, ranking in enumerate(rankings)
+        ],
+        "runs": [(each, _run_charts(each, f"run-{n}")) for n, each in enumerate(named)],
+        "failures": failures,
+        "warnings": comparability(rankings),
+    }
+
+
+_OF_MODELS = {"slope": charts.slope_chart, "gap": charts.gap_chart}
 
 
 def _sentence(facts: Sequence[RunFacts], rankings: Sequence[Ranking]) -> str:
@@ -106,9 +137,10 @@ def _markup(drawn: str | None) -> Markup | None:
     return None if drawn is None else Markup(drawn)  # noqa: S704  # texts in it are escaped by the writer of XML
 
 
-def _policy() -> str:
+def _policy(*, live: bool) -> str:
+    asks = "connect-src 'self'; " if live else ""
     return (
-        f"default-src 'none'; script-src '{_hash(SCRIPT)}'; style-src '{_hash(STYLE)}'; base-uri 'none'; "
+        f"default-src 'none'; script-src '{_hash(SCRIPT)}'; style-src '{_hash(STYLE)}'; {asks}base-uri 'none'; "
         "form-action 'none'"
     )
 

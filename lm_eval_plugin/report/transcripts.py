@@ -18,7 +18,7 @@ import base64
 import gzip
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,11 +61,28 @@ class TranscriptStore:
         for task in run.tasks.values():
             for record, static, known in _with_logged(task, read=read):
                 for transcript, letters in zip(record.transcripts, known, strict=True):
-                    self._list(record, transcript)
-                    self._open.append(dialogue_shown(record, transcript, static, letters))
-                    if len(self._open) == BLOCK:
-                        self._close()
+                    self.add_dialogue(listed(record, transcript), dialogue_shown(record, transcript, static, letters))
         self._runs += 1
+
+    def add_dialogue(self, entry: Mapping[str, Any], shown: dict[str, Any]) -> None:
+        """Add one dialogue of the run whose turn it is.
+
+        Args:
+            entry: Its entry in the list, as `listed` makes it.
+            shown: The dialogue, as `dialogue_shown` makes it.
+        """
+        row = {
+            **entry,
+            "model": self._runs,
+            "subject": self._place("subject", entry["subject"]),
+            "stop": self._place("stop", entry["stop"]),
+            "events": [self._place("event", event) for event in entry["events"]],
+        }
+        for name, value in row.items():
+            self._columns.setdefault(name, []).append(value)
+        self._open.append(shown)
+        if len(self._open) == BLOCK:
+            self._close()
 
     def index(self, models: Iterable[str]) -> str:
         """The packed index, and with it the last block.
@@ -85,19 +102,18 @@ class TranscriptStore:
     def _place(self, kind: str, name: str) -> int:
         return self._names[kind].setdefault(name, len(self._names[kind]))
 
-    def _list(self, record: QuestionRecord, transcript: Transcript) -> None:
-        row = {
-            "model": self._runs,
-            "subject": self._place("subject", record.question.subject),
-            "question": _start(record.question.stem),
-            "static": static_outcome(record),
-            "outcome": outcome(transcript, record),
-            "stop": self._place("stop", transcript.stop_reason.value),
-            "events": [self._place("event", event.value) for event in transcript.events or ()],
-            "turns": int(user_turns(transcript)),
-        }
-        for name, value in row.items():
-            self._columns.setdefault(name, []).append(value)
+
+def listed(record: QuestionRecord, transcript: Transcript) -> dict[str, Any]:
+    """A dialogue's entry in the list, with names in full."""
+    return {
+        "subject": record.question.subject,
+        "question": _start(record.question.stem),
+        "static": static_outcome(record),
+        "outcome": outcome(transcript, record),
+        "stop": transcript.stop_reason.value,
+        "events": [event.value for event in transcript.events or ()],
+        "turns": int(user_turns(transcript)),
+    }
 
 
 def packed(value: object) -> str:

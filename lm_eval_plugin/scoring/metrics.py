@@ -22,6 +22,9 @@ from lm_eval_plugin.scoring.kinds import Kind
 READ_TOO_SELDOM = 0.5
 """Below this share of dialogues whose replies could be read, what rests on them speaks of a minority."""
 
+BY_READING = frozenset({"replies_read", "recovered", "misled", "followed"})
+"""The metrics for which replies are read, which takes milliseconds each."""
+
 MIRRORED_WORDS = 0.8
 """Share of the stem's words that a first message must hold to restate it."""
 

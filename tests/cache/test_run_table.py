@@ -9,13 +9,12 @@ import sys
 from contextlib import closing
 
 import pytest
+from noted_runs import asked, ended, note, put
 from test_dialogue_store import host_cache
 
 from lm_eval_plugin.cache.dialogue_store import DialogueStore
 from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run, noted_runs
 from lm_eval_plugin.cache.run_table import (
-    QuestionNote,
-    RunNote,
     note_end,
     note_questions,
     note_start,
@@ -26,30 +25,9 @@ from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transc
 from lm_eval_plugin.errors import ConfigError
 
 
-def note(run="r1", rank=0, started=100.0, **configuration):
-    return RunNote(run, rank, started, "model", {"t": {"simulator": "demo", "repeats": 1}}, configuration)
-
-
-def asked(place, question_id):
-    return QuestionNote("t", place, question_id, "s", "What?", ("6", "7"), ("B",), None)
-
-
-def ended(question_id, stop=StopReason.ANSWERED, replies=1, repeat=0):
-    said = [Message(role, "x", 5) for _ in range(replies) for role in (Role.USER, Role.ASSISTANT)]
-    said.append(Message(Role.USER, "Answer: B", 3))
-    answer = "B" if stop is StopReason.ANSWERED else None
-    return Transcript(question_id, "demo", repeat, 0, tuple(said), answer, stop)
-
-
 @pytest.fixture
 def cache(tmp_path):
     return host_cache(tmp_path)
-
-
-def put(path, run, *dialogues):
-    with noting(run), DialogueStore.opened(path) as store:
-        for key, transcript in dialogues:
-            store.put(key, transcript.to_json())
 
 
 def test_a_dialogue_is_followed_from_when_it_ended_and_each_once(cache):
