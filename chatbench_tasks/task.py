@@ -25,7 +25,6 @@ from chatbench_tasks.examples import check_examples
 from chatbench_tasks.finite_scores import check_finite
 from chatbench_tasks.harness_config import host_config
 from chatbench_tasks.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.answers.supported_option import named_option
 from lm_eval_plugin.border.masking import conceal, masked
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.config.dialogue import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
@@ -38,7 +37,7 @@ from lm_eval_plugin.harness import registration
 from lm_eval_plugin.harness.early_checks import check_metadata_keys
 from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
 from lm_eval_plugin.runner.runner import check_simulator, free_text
-from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics
+from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics, supported
 
 logger = logger_of(__name__)
 
@@ -362,13 +361,16 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         """The score of one free reply; none without a reply or a verdict on it, and wrong if it decides for no option."""
         if asked.stop_reason is StopReason.MODEL_ERROR:
             return {}
-        question, judge = self.question(doc), self.dialogue.judge
-        by_judge = judge is not None and (judge.reads_free_text or self.dialogue.protocol == PAPER)
-        read = {"judged_static_free_text": float(asked.stop_reason is not StopReason.INVALID)} if by_judge else {}
-        if by_judge and asked.stop_reason is StopReason.INVALID:
+        question, dialogue, judge = self.question(doc), self.dialogue, self.dialogue.judge
+        by_judge = judge is not None and (judge.reads_free_text or dialogue.protocol == PAPER)
+        if by_judge:
+            unread, letter = asked.stop_reason is StopReason.INVALID, asked.answer
+        else:
+            unread = any(read.letters is None for read in asked.reads or ())
+            letter = next(iter(supported(asked, question)), None)
+        read = {"judged_static_free_text": float(not unread)} if by_judge or dialogue.reader_model is not None else {}
+        if unread:
             return read
-        reply = asked.messages[-1].content if len(asked.messages) > 1 else ""
-        letter = asked.answer if by_judge else named_option(reply, question)
         return {
             self._static_accuracy("free_text"): float(letter in self.gold_letters(doc)),
             "valid_static_free_text": float(letter is not None),

@@ -14,7 +14,7 @@ from doubles import PRODUCT
 
 from lm_eval_plugin.cli import export as command
 from lm_eval_plugin.cli.guide import GUIDE
-from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.dialogue.transcript import Event, Message, Read, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.export import COLUMNS, columns_table, export_runs, features, read_export, read_rows
 from lm_eval_plugin.results.runs import Run, TaskRun, load_run
@@ -33,7 +33,10 @@ def held(repeat, answer, **fields):
     return replace(Transcript(PRODUCT.id, "demo", repeat, 2**32 - 1, said, answer, StopReason.ANSWERED), **fields)
 
 
-FULL = held(0, "B", events={Event.REPEAT: 2}, persona="child", verdicts={"coherence": Verdict(4, "ok"), "x": None})
+READS = (Read(1, "B", "likelihood", 0.875), Read(3, None, "judge"))
+FULL = held(
+    0, "B", events={Event.REPEAT: 2}, persona="child", verdicts={"coherence": Verdict(4, "ok"), "x": None}, reads=READS
+)
 PLAIN = held(1, "C", events={}, verdicts={})
 BROKEN = held(2, None, stop_reason=StopReason.MODEL_ERROR, messages=(), context_trimmed=True)
 RECORDS = (

@@ -42,6 +42,17 @@ class VerdictFields(_Logged):
     reason: _Text
 
 
+class ReadFields(_Logged):
+    """What a reply was read to support."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    message: _Count
+    letters: _Text | None
+    by: Literal["rules", "likelihood", "judge"]
+    confidence: _Share | None
+
+
 class TranscriptFields(_Logged):
     """A transcript as JSON."""
 
@@ -59,6 +70,7 @@ class TranscriptFields(_Logged):
     unseeded: list[Literal["user", "assistant"]] = []
     text_replaced: _Truth = False
     unclear_reasoning: _Count = 0
+    reads: list[ReadFields] | None = None
 
 
 class SampleFields(_Logged):

@@ -42,8 +42,8 @@ _MAKE_TABLE = "CREATE TABLE IF NOT EXISTS dialogues (key TEXT PRIMARY KEY, trans
 _FOUND_AT_ONCE = 1_000  # dialogues of an earlier run that are noted in one write
 
 _NOT_SAID = {
-    # Who judges, how the model alone is scored, where the question came from, and what memory may be used.
-    *("judge", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
+    # Who judges and reads, how the model alone is scored, where the question came from, and what memory may be used.
+    *("judge", "reader", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
     "max_model_errors",
     # Each repeat has a key of its own, so that more of them find those that there are.
     "repeats",

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--human", type=Path, help="the ChatBench data set, to compare the users' language with people's"
     )
+    parser.add_argument(
+        "--reader",
+        choices=["rules"],
+        help="read again, by the rules, which options replies support; by default as the run has read them",
+    )
     parser.add_argument("--json", action="store_true", help="print what stands under chatbench in the results, as JSON")
 
 
@@ -37,10 +43,12 @@ def run(chosen: argparse.Namespace) -> int:
     from lm_eval_plugin.scoring.summary import compare, summarize_run, user_language
 
     cut_short: list[ConfigError] = []
-    tasks = read_run(chosen.samples, cut_short.append)
+    tasks = _read_as(chosen.reader, read_run(chosen.samples, cut_short.append))
     summary = summarize_run(tasks, {"all": list(tasks)} if len(tasks) > 1 else {})
     if chosen.baseline:
-        summary["against_baseline"] = _compared(tasks, read_run(chosen.baseline, cut_short.append), compare)
+        summary["against_baseline"] = _compared(
+            tasks, _read_as(chosen.reader, read_run(chosen.baseline, cut_short.append)), compare
+        )
     if chosen.human is not None:
         from lm_eval_plugin.chatbench_data.human_dialogues import human_messages
 
@@ -52,6 +60,19 @@ def run(chosen: argparse.Namespace) -> int:
     for error in cut_short:
         say(f"chatbench: {error}; the numbers are of these alone", file=sys.stderr)
     return 1 if cut_short else 0
+
+
+def _read_as(
+    reader: str | None, tasks: Mapping[str, Sequence[QuestionRecord]]
+) -> Mapping[str, Sequence[QuestionRecord]]:
+    """The tasks as their run has read the replies, or, by the rules, without what it has read."""
+    if reader is None:
+        return tasks
+    return {name: [_unread(record) for record in records] for name, records in tasks.items()}
+
+
+def _unread(record: QuestionRecord) -> QuestionRecord:
+    return replace(record, transcripts=tuple(replace(held, reads=None) for held in record.transcripts))
 
 
 def _compared(

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
+from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.paths import check_local_path
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.protocol import PAPER, PAPER_POLICIES, check_policy_of_paper, with_protocol
+from lm_eval_plugin.config.reader import ReaderConfig, as_reader
 from lm_eval_plugin.config.simulator import SimulatorConfig, read_simulator
 from lm_eval_plugin.config.strict import GenKwargs, Strict, as_list, nearest, validated
 from lm_eval_plugin.errors import ConfigError
@@ -37,38 +39,6 @@ class AssistantConfig(Strict):
     max_tokens: int = Field(512, ge=1)
     until: Annotated[list[str], BeforeValidator(as_list)] = Field(default_factory=list)
     gen_kwargs: GenKwargs = Field(default_factory=dict)
-
-
-class JudgeConfig(Strict):
-    """The model that judges finished dialogues.
-
-    Args:
-        backend: Model type of the host that runs it.
-        model_args: Its arguments, as the host spells them.
-        quantization: Of the weights, for the `hf` backend: `8bit`, `nf4` or `none`.
-        temperature: 0 for greedy decoding.
-        max_tokens: Longest verdict, in tokens.
-        gen_kwargs: Whatever else the backend's `generate_until` takes.
-        chat_template: Whether it is asked through its chat template; by default if it has one.
-        reads_free_text: Whether it, and not the deterministic reader, reads the answers of `static: free_text`.
-    """
-
-    backend: str = "hf"
-    model_args: dict[str, Any] = Field(default_factory=dict)
-    quantization: Literal["8bit", "nf4", "none"] = "none"
-    temperature: float = Field(0.0, ge=0.0)
-    max_tokens: int = Field(256, ge=1)
-    gen_kwargs: GenKwargs = Field(default_factory=dict)
-    chat_template: bool | None = None
-    reads_free_text: bool = False
-
-    @model_validator(mode="after")
-    def _names_a_model(self) -> JudgeConfig:
-        if self.backend == "hf" and not isinstance(self.model_args.get("pretrained"), str):
-            raise ValueError("the judge needs model_args.pretrained, a model's name or folder, or another backend")
-        if self.backend != "hf" and self.quantization != "none":
-            raise ValueError(f"quantization is for the hf backend; ask {self.backend!r} for it in its own model_args")
-        return self
 
 
 ASSISTANTS: Mapping[str, Mapping[str, Any]] = {"paper": {"temperature": 0.7, "max_tokens": 1000}}
@@ -111,6 +81,8 @@ class DialogueConfig(Strict):
             `--num_fewshot` says), `free_text` (one free reply to question and options,
             read by `named_options` or by the judge), or `none`. The first listed is `acc_static`.
         judge: The model that judges coherence and satisfaction of each dialogue; nobody by default.
+        reader: Who reads which option each reply of the assistant supports, noted in the transcripts as `reads`; by default
+            the rules, when the metrics are taken. A plain word stands for its `by`. It changes no accuracy of dialogues.
         dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
         stem: Column or template of the question without its options; by default the task's `doc_to_text`.
         choices: Column of the option texts; by default the task's `doc_to_choice`.
@@ -136,6 +108,7 @@ class DialogueConfig(Strict):
     chain_of_thought: bool = False
     static: Annotated[list[Static], BeforeValidator(as_list)] = Field(["loglikelihood"], min_length=1)
     judge: JudgeConfig | None = None
+    reader: Annotated[ReaderConfig | None, BeforeValidator(as_reader)] = None
     dataset: str | None = None
     stem: str | None = None
     choices: str | None = None
@@ -157,6 +130,21 @@ class DialogueConfig(Strict):
             if getattr(self, key) and self.simulator.policy not in MODEL_POLICIES:
                 raise ValueError(f"{key} needs a simulator with a model; {self.simulator.policy!r} has none")
         return self
+
+    @model_validator(mode="after")
+    def _reader_has_a_model(self) -> DialogueConfig:
+        if self.reader is not None and self.reader.by != "rules" and self.reader_model is None:
+            raise ValueError(
+                f"reader.by is {self.reader.by!r}, which needs reader.model, or a judge, whose model it then is"
+            )
+        return self
+
+    @property
+    def reader_model(self) -> JudgeConfig | None:
+        """The reader's own model, or else the judge's; None for the rules."""
+        if self.reader is None or self.reader.by == "rules":
+            return None
+        return self.reader.model or self.judge
 
 
 def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +196,7 @@ def check_override(override: object) -> None:
 
     Raises:
         ConfigError: As `read_dialogue_block`; or the data set is a folder that does not exist.
-        ModelError: The device of the simulator or of the judge is not there.
+        ModelError: The device of the simulator, the judge or the reader is not there.
     """
     where = "--metadata"
     config = read_dialogue_block(merge_blocks({}, override) if isinstance(override, Mapping) else override, where)
@@ -218,18 +206,19 @@ def check_override(override: object) -> None:
 
 
 def check_devices_of(config: DialogueConfig) -> None:
-    """Make sure that the devices are there which the simulator and the judge are to go to, before anything is loaded.
+    """Make sure that the devices are there which simulator, judge and reader are to go to, before anything is loaded.
 
     Raises:
         ModelError: One is not.
     """
     from lm_eval_plugin.config.devices import check_devices
 
-    simulator, judge = config.simulator, config.judge
+    simulator = config.simulator
     if simulator.backend == "hf":
         check_devices(simulator.model_args, f"simulator {simulator.label}")
-    if judge is not None and judge.backend == "hf":
-        check_devices(judge.model_args, "the judge")
+    for model, what in ((config.judge, "the judge"), (config.reader_model, "the reader")):
+        if model is not None and model.backend == "hf":
+            check_devices(model.model_args, what)
 
 
 def with_gen_kwargs(config: DialogueConfig, gen_kwargs: Mapping[str, Any]) -> DialogueConfig:

@@ -111,6 +111,23 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """Which options a reply of the assistant was read to support.
+
+    Args:
+        message: The index of the reply in the transcript's messages.
+        letters: The options, in the order of their letters; empty if the reply supports none, None if it could not be read.
+        by: Who read it: `rules`, `likelihood` or `judge`.
+        confidence: The share of the likelihood that what was read has, from 0 to 1; None where the reader tells none.
+    """
+
+    message: int
+    letters: str | None
+    by: str
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """A finished dialogue.
 
@@ -133,6 +150,8 @@ class Transcript:
         text_replaced: Whether a text from outside (a reply, the question, the persona, the system message) held something
             that UTF-8 cannot hold, in place of which U+FFFD stands.
         unclear_reasoning: How many replies show something that may be a thought of the model; see `reasoning`.
+        reads: Which options each reply of the assistant was read to support, in turn, where the task names a reader; None
+            where it names none, so that the rules read.
     """
 
     question_id: str
@@ -149,6 +168,7 @@ class Transcript:
     unseeded: tuple[Role, ...] = ()
     text_replaced: bool = False
     unclear_reasoning: int = 0
+    reads: tuple[Read, ...] | None = None
 
     def to_json(self) -> str:
         """The transcript as one line of JSON; what was not asked for is left out."""
@@ -175,6 +195,8 @@ class Transcript:
             fields["text_replaced"] = True
         if self.unclear_reasoning:
             fields["unclear_reasoning"] = self.unclear_reasoning
+        if self.reads is not None:
+            fields["reads"] = [asdict(read) for read in self.reads]
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -211,6 +233,7 @@ class Transcript:
             unseeded=tuple(_ROLES[role] for role in read.unseeded),
             text_replaced=read.text_replaced,
             unclear_reasoning=read.unclear_reasoning,
+            reads=None if read.reads is None else tuple(Read(**dict(each)) for each in read.reads),
         )
 
 

@@ -21,7 +21,8 @@ from lm_eval.models.api_models import TemplateAPI
 from lm_eval.utils import sanitize_model_name
 
 from lm_eval_plugin.border.masking import without_credentials
-from lm_eval_plugin.config.dialogue import DialogueConfig, JudgeConfig, check_devices_of, read_dialogue_block
+from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of, read_dialogue_block
+from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
@@ -129,20 +130,22 @@ def _is_ours(config: Mapping[str, Any]) -> bool:
 
 
 def check_participants(config: DialogueConfig) -> None:
-    """Check that the simulator's and the judge's models can be had, as far as that goes without loading weights.
+    """Check that the models of simulator, judge and reader can be had, as far as that goes without loading weights.
 
     Raises:
         ConfigError: A backend cannot do what the policy asks of it, or an address is none.
         ModelError: The simulator's model, its server, its key or its device is not there.
-        JudgeError: The judge's.
+        JudgeError: The judge's or the reader's.
     """
     check_devices_of(config)
     simulator = config.simulator
     if simulator.policy in MODEL_POLICIES:
         _check_model(simulator, f"simulator {simulator.label}")
-    if config.judge is not None:
+    for model, what in ((config.judge, "the judge"), (config.reader_model, "the reader")):
+        if model is None:
+            continue
         try:
-            _check_model(config.judge, "the judge")
+            _check_model(model, what)
         except ModelError as error:
             raise JudgeError(str(error)) from error
 

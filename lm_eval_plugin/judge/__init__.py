@@ -2,7 +2,8 @@
 
 A verdict is one strict JSON object; whatever else the judge writes is no verdict, which is None and never a default. What a
 judge says changes no accuracy: it is recorded beside the dialogue. Only a letter that it reads out of a free-text static
-reply, where that is asked for, is a score; a reply of which its verdict cannot be read has none.
+reply, where that is asked for, is a score; a reply of which its verdict cannot be read has none. `reading` has replies of
+dialogues read, by a model or by the rules.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def judge_dialogues(
     """
     places = [place for place, held in enumerate(transcripts) if held.stop_reason is not StopReason.MODEL_ERROR]
     asked = [(place, what) for place in places for what in JUDGED]
-    texts = _replies(model, [_ask(what, _dialogue_json(transcripts[place], questions[place])) for place, what in asked])
+    texts = _replies(
+        model, [ask_judge(what, _dialogue_json(transcripts[place], questions[place])) for place, what in asked]
+    )
     verdicts = dict(zip(asked, map(read_verdict, texts), strict=True))
     judged = list(transcripts)
     for place in places:
@@ -56,7 +59,9 @@ def read_letters(
     the judge's verdict cannot be read with `INVALID`; those that ended by a model error stay as they are.
     """
     places = [place for place, held in enumerate(transcripts) if held.stop_reason is not StopReason.MODEL_ERROR]
-    texts = _replies(model, [_ask("letter", _dialogue_json(transcripts[place], questions[place])) for place in places])
+    texts = _replies(
+        model, [ask_judge("letter", _dialogue_json(transcripts[place], questions[place])) for place in places]
+    )
     read = list(transcripts)
     for place, text in zip(places, texts, strict=True):
         letter = read_letter_verdict(text, questions[place])
@@ -94,6 +99,12 @@ def read_letter_verdict(text: str | None, question: Question) -> str | None:
     return letter.strip() if letter.strip() in set(question.letters) else None
 
 
+def read_strict_letter(text: str | None, question: Question) -> str | None:
+    """As `read_letter_verdict`, of a verdict that is one JSON object with a letter and at most a reason, and nothing else."""
+    fields = _json_object(text, {"letter", "reason"}) or _json_object(text, {"letter"})
+    return None if fields is None else read_letter_verdict(json.dumps(fields), question)
+
+
 def _json_object(text: str | None, keys: set[str]) -> dict[str, Any] | None:
     if text is None:
         return None
@@ -116,7 +127,8 @@ def _replies(model: ChatModel, asks: Sequence[Ask]) -> list[str | None]:
     return [reply.text if isinstance(reply, Reply) else None for reply in replies]
 
 
-def _ask(prompt: str, material: str) -> Ask:
+def ask_judge(prompt: str, material: str) -> Ask:
+    """What a model is asked by one of this folder's prompts about some material."""
     system = files(__package__).joinpath(f"{prompt}.txt").read_text(encoding="utf-8").strip()
     shown: Callable[[tuple[Message, ...]], Chat] = lambda _: Chat(system, (Message(Role.USER, material),))  # noqa: E731
     return Ask(Role.ASSISTANT, (), shown)

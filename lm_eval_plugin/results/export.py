@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,7 @@ from pyarrow import parquet
 from lm_eval_plugin.border.outside_json import read_json
 from lm_eval_plugin.border.text_border import all_encodable
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.dialogue.transcript import Event, Message, Read, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import json_lines
 from lm_eval_plugin.results.runs import Run, TaskRun
@@ -61,6 +61,9 @@ _TYPES: Mapping[str, Any] = {
         )
     ),
     "list of {event, count}": pa.list_(pa.struct({"event": pa.string(), "count": pa.int64()})),
+    "list of {message, letters, by, confidence}": pa.list_(
+        pa.struct({"message": pa.int64(), "letters": pa.string(), "by": pa.string(), "confidence": pa.float64()})
+    ),
     "list of {about, score, reason}": pa.list_(
         pa.struct({"about": pa.string(), "score": pa.int64(), "reason": pa.string()})
     ),
@@ -122,6 +125,12 @@ COLUMNS = (
         "list of {about, score, reason}",
         "what a judge said, from 1 to 5; score and reason are null for a verdict that could not be read, and the list is "
         "null where no judge was asked",
+    ),
+    Column(
+        "reads",
+        "list of {message, letters, by, confidence}",
+        "which options each reply was read to support, by whom and with what share of the likelihood; letters is null for a "
+        "reply that could not be read, and the list is null where the task names no reader",
     ),
     Column(
         "unseeded",
@@ -253,6 +262,7 @@ def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
         "context_trimmed": held.context_trimmed,
         "events": None if held.events is None else _event_rows(held.events),
         "verdicts": None if held.verdicts is None else _verdict_rows(held.verdicts),
+        "reads": None if held.reads is None else [asdict(read) for read in held.reads],
         "unseeded": [role.value for role in held.unseeded],
     }
 
@@ -378,6 +388,8 @@ def _transcript(row: Mapping[str, Any]) -> Transcript:
         if row["verdicts"] is None
         else {entry["about"]: _verdict(entry["score"], entry["reason"]) for entry in row["verdicts"]},
         unseeded=tuple(map(Role, row["unseeded"])),
+        # An export of an earlier release has no such column.
+        reads=None if row.get("reads") is None else tuple(Read(**entry) for entry in row["reads"]),
     )
 
 

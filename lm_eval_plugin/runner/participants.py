@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from lm_eval_plugin.config.dialogue import DialogueConfig, JudgeConfig
+from lm_eval_plugin.config.dialogue import DialogueConfig
+from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.protocol import PAPER, protocol_label
 from lm_eval_plugin.config.simulator import SimulatorConfig
@@ -108,19 +109,19 @@ def user_model(
     )
 
 
-def judge_model(config: JudgeConfig) -> HostModel:
-    """The judge, loaded at its first use.
+def judge_model(config: JudgeConfig, name: str = "the judge") -> HostModel:
+    """The judge, or whoever else reads what was said, loaded at its first use.
 
     Raises:
         JudgeError: It cannot be loaded or used.
     """
     try:
-        lm = load_model(config.backend, config.model_args, config.quantization, "the judge")
+        lm = load_model(config.backend, config.model_args, config.quantization, name)
     except (ModelError, SimulatorError) as error:
         raise JudgeError(str(error)) from error
     return HostModel(
         lm,
-        name="the judge",
+        name=name,
         temperature=config.temperature,
         max_tokens=config.max_tokens,
         gen_kwargs=config.gen_kwargs,

@@ -16,7 +16,8 @@ from lm_eval.api.model import LM
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.cache.dialogue_store import DialogueKey, DialogueStore, dialogue_key
 from lm_eval_plugin.cache.model_identity import model_identity
-from lm_eval_plugin.config.dialogue import DialogueConfig, JudgeConfig, check_devices_of
+from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of
+from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.config.simulator import read_simulator
 from lm_eval_plugin.dialogue.engine import ChatModel, Reply
@@ -27,6 +28,7 @@ from lm_eval_plugin.judge import judge_dialogues, read_letters
 from lm_eval_plugin.models.lm_model import HostModel, serving
 from lm_eval_plugin.runner.interruption import interruptible
 from lm_eval_plugin.runner.participants import judge_model, label_of, make_simulator, user_model
+from lm_eval_plugin.runner.reading import check_reader, read_by
 from lm_eval_plugin.runner.run_dialogues import Job, hold
 from lm_eval_plugin.runner.warnings import warn, warn_of_unread
 from lm_eval_plugin.simulators.loop import dialogue
@@ -177,14 +179,17 @@ def free_text(request: DialogueRequest) -> DialogueRequest:
 
 
 def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
-    """The transcripts with a judge's verdicts, if there is one."""
-    warn_of_unread(transcripts, [request.question for request in requests])
+    """The transcripts with what their reader reads and a judge's verdicts, where there is one."""
+    questions = [request.question for request in requests]
+    transcripts = read_by(requests[0].dialogue, transcripts, questions)
+    warn_of_unread(transcripts, questions)
     judge = requests[0].dialogue.judge
     return transcripts if judge is None else _finished_by(judge, judge_dialogues, transcripts, requests)
 
 
 def _read(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
-    """The transcripts of free-text replies as a judge reads them, if it is to."""
+    """The transcripts of free-text replies as their reader reads them, or as a judge does, if it is to."""
+    transcripts = read_by(requests[0].dialogue, transcripts, [request.question for request in requests])
     judge = requests[0].dialogue.judge
     if judge is None or not judge.reads_free_text:
         return transcripts
@@ -208,11 +213,12 @@ def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> No
     Raises:
         ModelError: Its model cannot be loaded, or a device is not there.
         SimulatorError: Its adapter does not fit, or a question does not.
-        JudgeError: The judge, if there is one, cannot be loaded or used.
+        JudgeError: The judge or the reader's model, if there is one, cannot be loaded or used.
     """
     check_devices_of(config)
     if config.judge is not None:
         judge_model(config.judge)
+    check_reader(config)
     model = user_model(config.simulator)
     if not isinstance(model, HostModel):
         return

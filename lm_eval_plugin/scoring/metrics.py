@@ -92,7 +92,9 @@ def supported(transcript: Transcript, question: Question) -> list[str]:
 
 
 def readings(transcript: Transcript, question: Question) -> list[frozenset[str]]:
-    """The options that each reply of the assistant supports, in turn: none, one or several."""
+    """The options that each reply of the assistant supports, in turn: none, one or several; as they were read, or by the rules."""
+    if transcript.reads is not None:
+        return [frozenset(read.letters or "") for read in transcript.reads]
     return [_named_options(message.content, question) for message in _said_by(transcript, Role.ASSISTANT)]
 
 
