@@ -343,3 +343,30 @@ def test_score_says_where_the_metrics_of_what_was_supported_rest_on_a_minority(t
     shown = capsys.readouterr().out
     assert "replies_read" in shown
     assert "warning: replies_read is 0.00" in shown
+
+
+def test_score_reads_a_run_again_by_the_rules(tmp_path, capsys):
+    writer = Writer(tmp_path)
+    writer.texts = ["The answer is B."]
+    run = writer.run("m", {"t": 8})
+    (file,) = run.glob("samples_*")
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    for sample in lines:
+        sample["resps"][-1] = [_without_reads(text) for text in sample["resps"][-1]]
+    file.write_text("".join(f"{json.dumps(sample)}\n" for sample in lines), encoding="utf-8")
+    shares = {}
+    for options in ((), ("--reader", "rules")):
+        assert main(["score", str(run), "--json", *options]) == 0
+        shares[options] = json.loads(capsys.readouterr().out)["tasks"]["t"]["metrics"]["replies_read"]["value"]
+    assert shares[()] == 0 < shares["--reader", "rules"]
+
+
+def _without_reads(text):
+    """A transcript of which a model could read nothing."""
+    held = json.loads(text)
+    reads = [
+        {"message": index, "letters": None, "by": "judge", "confidence": None}
+        for index, message in enumerate(held["messages"])
+        if message["role"] == "assistant"
+    ]
+    return json.dumps({**held, "reads": reads})

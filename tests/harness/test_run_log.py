@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
 from test_report import Elements, unpacked
 from test_resume import TASK, Counted
 
 from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run
 from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
 from lm_eval_plugin.results.samples import read_records
 
 
