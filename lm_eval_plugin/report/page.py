@@ -20,7 +20,7 @@ from lm_eval_plugin.border.escaping import shortened, visible
 from lm_eval_plugin.comparison.leaderboard import Entry, Ranking, entries_of, rank_all
 from lm_eval_plugin.report import charts, measures
 from lm_eval_plugin.report.data import RIGHT, UNKNOWN, WRONG, RunFacts, comparability, run_facts
-from lm_eval_plugin.report.sentences import about_ranking, about_run
+from lm_eval_plugin.report.sentences import about_ranking, about_reading, about_run
 from lm_eval_plugin.report.transcripts import TranscriptStore
 from lm_eval_plugin.results.runs import Run
 
@@ -103,6 +103,7 @@ def _overview(entries: Iterable[Entry], facts: Sequence[RunFacts], failures: Seq
         "runs": [(each, _run_charts(each, f"run-{n}")) for n, each in enumerate(named)],
         "failures": failures,
         "warnings": comparability(rankings),
+        "seldom_read": [said for each in named if (said := about_reading(each))],
     }
 
 

@@ -6,6 +6,7 @@ from lm_eval_plugin.border.escaping import shortened
 from lm_eval_plugin.comparison.leaderboard import Outcome, Ranking, Standing
 from lm_eval_plugin.report.data import RunFacts
 from lm_eval_plugin.report.measures import interval_of, value_of
+from lm_eval_plugin.scoring.metrics import READ_TOO_SELDOM
 from lm_eval_plugin.scoring.statistics import Estimate
 
 _LONGEST_NAME = 80
@@ -25,6 +26,17 @@ def about_run(facts: RunFacts) -> str:
     if gap.low <= 0 <= gap.high:
         return f"{said}; {common} it is not told from the model alone: the gap is {_with_interval('acc_gap', gap)}."
     return f"{said}, {'more' if gap.value > 0 else 'less'} often than alone: the gap is {_with_interval('acc_gap', gap)} {common}."
+
+
+def about_reading(facts: RunFacts) -> str:
+    """That what rests on what replies support speaks of a minority of the dialogues; nothing where it does not."""
+    read = facts.metrics.get("replies_read")
+    if read is None or read.value >= READ_TOO_SELDOM:
+        return ""
+    return (
+        f"In only {value_of('replies_read', read)} of the dialogues of {shortened(facts.name, _LONGEST_NAME)} could the option "
+        "that a reply supports be read: recovered, misled and followed speak of these alone."
+    )
 
 
 def about_ranking(ranking: Ranking) -> str:

@@ -8,7 +8,7 @@ import pytest
 from test_report import HOSTILE, ranking_of, run_of
 
 from lm_eval_plugin.report.data import run_facts
-from lm_eval_plugin.report.sentences import about_ranking, about_run
+from lm_eval_plugin.report.sentences import about_ranking, about_reading, about_run
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.statistics import mean_estimate
 
@@ -65,3 +65,13 @@ def test_a_models_name_cannot_act_in_the_sentence():
     told = about_ranking(ranking_of(run_of(HOSTILE, "BB"), run_of("b", "CC")))
     assert "\x00" not in told
     assert "\u202e" not in told
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.49, "In only 49.0\u202f% of the dialogues of m could"), (0.5, ""), (None, "")]
+)
+def test_that_replies_were_seldom_read_is_said_below_a_half(share, said):
+    scores = {} if share is None else {"replies_read": (share, share, share)}
+    told = about_reading(facts_with((0.64, 0.59, 0.69), **scores))
+    assert said in told
+    assert bool(told) == bool(said)
