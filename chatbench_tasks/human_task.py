@@ -94,8 +94,8 @@ class HumanTask(DialogueTask):
         figures = {name: partial(_over_pairs, figure) for name, figure in self._figures().items()}
         return {**super().aggregation(), **figures}
 
-    def higher_is_better(self) -> dict[str, bool]:
-        """Whether more of a metric is better."""
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """Whether more of a metric is better; None where it is neither better nor worse."""
         if not self.holds_dialogues:
             return super().higher_is_better()
         return {**super().higher_is_better(), **{name: "pearson" in name for name in self._figures()}}

@@ -37,7 +37,7 @@ from lm_eval_plugin.harness import registration
 from lm_eval_plugin.harness.early_checks import check_metadata_keys
 from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
 from lm_eval_plugin.runner.runner import check_simulator, free_text
-from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, QuestionRecord, question_metrics, supported
+from lm_eval_plugin.scoring.metrics import DIRECTIONS, HIGHER_IS_BETTER, QuestionRecord, question_metrics, supported
 
 logger = logger_of(__name__)
 
@@ -267,12 +267,12 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         own = dict.fromkeys([*HIGHER_IS_BETTER, *_OWN_STATIC], mean)
         return {**own, **dict.fromkeys(self.settled_metrics, mean_of_known), **host}
 
-    def higher_is_better(self) -> dict[str, bool]:
-        """Whether more of a metric is better."""
+    def higher_is_better(self) -> dict[str, bool | None]:
+        """Whether more of a metric is better; None where it is neither better nor worse."""
         if "bypass" in self._metric_fn_list:
             return dict(super().higher_is_better())
         host = {self._static_name(name): better for name, better in self._higher_is_better.items()}
-        return {**HIGHER_IS_BETTER, **dict.fromkeys(_OWN_STATIC, True), **host}
+        return {**DIRECTIONS, **dict.fromkeys(_OWN_STATIC, True), **host}
 
     def question(self, doc: dict[str, Any]) -> Question:
         """The question of a document, without its answer.

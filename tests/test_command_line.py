@@ -35,7 +35,7 @@ def demo_run(tmp_path_factory):
 
 def test_the_demo_prints_interactive_and_static_accuracy_in_one_table(demo_run):
     done, _ = demo_run
-    for metric in ("acc", "acc_static", "acc_gap", "answered", "valid", "user_turns"):
+    for metric in ("acc", "acc_static", "acc_gap", "answered", "user_turns"):
         assert re.search(rf"\|{metric} *\|", done.stdout)
     assert "document 0; context prompt" in done.stderr
 

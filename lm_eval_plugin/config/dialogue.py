@@ -95,6 +95,8 @@ class DialogueConfig(Strict):
             any more; 0 for not at all.
         max_model_errors: The share of dialogues that may end by a model error; with more, and more than one, the command's exit
             status is 1.
+        metrics: Which metrics lm_eval's table shows: `main` for those that say how the run went, `all` for each; the results have
+            all of them.
         include: A task file of the host that this one is made of, relative to the host's task folder; a template over
             the task's own keys.
     """
@@ -116,6 +118,7 @@ class DialogueConfig(Strict):
     kv_cache: ByteSize | None = None
     outage_s: float = Field(300.0, ge=0)
     max_model_errors: float = Field(0.05, ge=0, le=1)
+    metrics: Literal["main", "all"] = "main"
     include: str | None = None
 
     @model_validator(mode="after")

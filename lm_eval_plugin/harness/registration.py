@@ -10,6 +10,7 @@
 - The request types `converse_until`, `free_text_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
 - A backend without log-likelihoods is told what to set instead.
 - With `--use_cache`, a run notes itself in the file, for `chatbench watch`.
+- lm_eval's table is a short one; the results have every metric.
 - The results of a run get intervals, paired tests and times under `chatbench`.
 """
 
@@ -56,6 +57,7 @@ def register(manager: ModuleType) -> None:
     check_runs_early()
     number_processes()
     show_errors_plainly()
+    shorten_table()
 
 
 def add_tasks(manager: ModuleType, folder: Path) -> None:
@@ -158,6 +160,13 @@ def number_processes() -> None:
     number_models()
 
 
+def shorten_table() -> None:
+    """Have lm_eval's table show of tasks with dialogues what says how the run went."""
+    from lm_eval_plugin.harness.results_table import shorten_make_table
+
+    shorten_make_table()
+
+
 def attach_dialogues() -> None:
     """Make `converse_until`, `free_text_until` and `letter_until` request types of the host; doing it twice does nothing."""
     from lm_eval import evaluator
@@ -170,6 +179,7 @@ def attach_dialogues() -> None:
     if not hasattr(LM, "converse_until"):
         LM.converse_until, LM.free_text_until = noting_dialogues(converse_until), free_text_until
         LM.letter_until = letter_until
+        shorten_table()
         evaluate = _explaining_cache_errors(_explaining_missing_loglikelihoods(evaluator.evaluate))
         evaluator.evaluate = _summarizing(evaluate)
 

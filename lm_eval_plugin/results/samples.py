@@ -96,7 +96,7 @@ def task_settings(request: DialogueRequest, **others: Any) -> dict[str, Any]:
         others: The simulator's label, and the task's `version`, `num_fewshot` and `limit`.
     """
     return {
-        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors"})),
+        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors", "metrics"})),
         "system_instruction": request.system,
         "chat_template": request.chat_template,
         **others,

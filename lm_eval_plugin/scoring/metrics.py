@@ -239,7 +239,7 @@ class Metric:
 
     Args:
         kind: What its scores are, which decides on its interval.
-        higher_is_better: Its direction; of what has none, such as `followed`, it says nothing.
+        higher_is_better: Its direction, by which a leaderboard sorts and the gate compares; see `NEUTRAL`.
         measure: How it is taken of one dialogue; None for a metric of the question as a whole.
     """
 
@@ -284,3 +284,9 @@ METRICS: Mapping[str, Metric] = {
 
 HIGHER_IS_BETTER = {name: metric.higher_is_better for name, metric in METRICS.items()}
 """Whether more of a metric is better."""
+
+NEUTRAL = frozenset({"followed", "mirrored", "user_turns", "user_tokens", "assistant_tokens", "user_words_first"})
+"""What is neither better nor worse for being more, so that no table shows a direction."""
+
+DIRECTIONS = {name: None if name in NEUTRAL else better for name, better in HIGHER_IS_BETTER.items()}
+"""Whether more of a metric is better, as lm_eval's results and table say it; None for what is neutral."""
