@@ -16,7 +16,8 @@ from lm_eval_plugin.cli import export as command
 from lm_eval_plugin.cli.guide import GUIDE
 from lm_eval_plugin.dialogue.transcript import Event, Message, Read, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.results.export import COLUMNS, columns_table, export_runs, features, read_export, read_rows
+from lm_eval_plugin.results.export import COLUMNS, columns_table, features, read_export, read_rows
+from lm_eval_plugin.results.export_writer import export_runs
 from lm_eval_plugin.results.runs import Run, TaskRun, load_run
 from lm_eval_plugin.scoring.metrics import QuestionRecord, question_metrics
 

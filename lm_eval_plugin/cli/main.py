@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "watch": "show a run while it goes on, in the terminal or as a page that grows",
     "report": "show runs on one page: rankings, charts and every conversation",
     "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
-    "export": "write the dialogues of runs as one table, in parquet or JSON lines",
+    "export": "write the dialogues of runs as a table, as chat lines or as logs of Inspect, or push them to the hub",
     "human": "hold runs of chatbench_human against what people reached, simulated users and the model alone in one table",
     "first-prompts": "compare how simulated users and people open their conversations",
     "train": "train a simulated user on conversations of people",

@@ -106,8 +106,10 @@ function cost(message) {
 // What the measures recovered, misled and followed take a reply to support.
 function reading(message, place, dialogue) {
   const before = dialogue.messages.slice(0, place).filter((other) => other.role !== "user").length;
-  const letters = dialogue.readings?.[before];
+  const read = dialogue.reads?.find((other) => other.message === place);
+  const letters = read ? read.letters : dialogue.readings?.[before];
   if (letters === undefined) return null;
+  if (letters === null) return element("span", "reading", `could not be read by ${read.by}`);
   if (letters === "") return element("span", "reading", "supports no option");
   return mark(`supports ${[...letters].join(" and ")}`, [...letters], dialogue);
 }
