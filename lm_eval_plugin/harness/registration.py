@@ -202,6 +202,7 @@ def _summarizing(evaluate: Any) -> Any:
         from lm_eval_plugin.harness.command_errors import check_model_errors
         from lm_eval_plugin.harness.results_json import add_summary, quiet_about_absent_scores
         from lm_eval_plugin.harness.run_log import logged_run
+        from lm_eval_plugin.harness.wandb_table import log_conversations
         from lm_eval_plugin.models.chat_format import prompting
 
         bound = signature.bind(*args, **kwargs)
@@ -221,6 +222,7 @@ def _summarizing(evaluate: Any) -> Any:
                     bound.arguments["lm"], chat_template=bool(bound.arguments["apply_chat_template"])
                 )
             }
+            log_conversations({name: results["samples"][name] for name in tasks})
             check_model_errors(
                 results["chatbench"]["tasks"], min(task.dialogue.max_model_errors for task in tasks.values())
             )
