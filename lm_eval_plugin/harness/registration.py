@@ -10,6 +10,7 @@
 - The request types `converse_until`, `free_text_until` and `letter_until` of every `LM`, and `score_reply` for perplexity.
 - A backend without log-likelihoods is told what to set instead.
 - With `--use_cache`, a run notes itself in the file, for `chatbench watch`.
+- What this package logs is shown as what lm_eval logs.
 - lm_eval's table is a short one; the results have every metric.
 - The results of a run get intervals, paired tests and times under `chatbench`.
 """
@@ -30,6 +31,7 @@ from typing import Any
 from lm_eval_plugin.errors import ConfigError, ServerGoneError
 from lm_eval_plugin.harness.command_errors import show_errors_plainly
 from lm_eval_plugin.harness.dialogue_overrides import merge_dialogue_blocks
+from lm_eval_plugin.harness.logging_as_lm_eval import log_as_lm_eval
 
 MODEL_ALIASES = {"chatbench-demo": "lm_eval_plugin.demo.model:DemoAssistant"}
 """Model types that are added to the host, by the object that implements them."""
@@ -55,6 +57,7 @@ def register(manager: ModuleType) -> None:
     check_metadata_early(manager)
     register_models()
     check_runs_early()
+    log_as_lm_eval()
     number_processes()
     show_errors_plainly()
     shorten_table()
@@ -180,6 +183,7 @@ def attach_dialogues() -> None:
         LM.converse_until, LM.free_text_until = noting_dialogues(converse_until), free_text_until
         LM.letter_until = letter_until
         shorten_table()
+        log_as_lm_eval()
         evaluate = _explaining_cache_errors(_explaining_missing_loglikelihoods(evaluator.evaluate))
         evaluator.evaluate = _summarizing(evaluate)
 

@@ -26,6 +26,7 @@ from lm_eval_plugin.dialogue.transcript import Role, StopReason, Transcript
 from lm_eval_plugin.errors import ServerGoneError, SimulatorError
 from lm_eval_plugin.judge import judge_dialogues, read_letters
 from lm_eval_plugin.models.lm_model import HostModel, serving
+from lm_eval_plugin.runner.announcement import Pace, announce
 from lm_eval_plugin.runner.interruption import interruptible
 from lm_eval_plugin.runner.participants import judge_model, label_of, make_simulator, user_model
 from lm_eval_plugin.runner.reading import check_reader, read_by
@@ -82,6 +83,8 @@ def _transcripts(
         groups[settings[job[0]]].append(job)
     held: dict[tuple[int, int], str] = {}
     with DialogueStore.beside(lm) as store:
+        if finish is _judged and lm.rank == 0:
+            announce(list(read.values()), None if store is None else store.path, lm.world_size)
         for group in groups.values():
             asked = [(read[instance], repeat) for instance, repeat in group]
             ended: dict[int, Transcript] = {}
@@ -101,9 +104,22 @@ def _held(lm: LM, jobs: Sequence[Job], store: DialogueStore | None, ended: dict[
         transcripts = _resumed(lm, jobs, keys, store)
     else:
         with interruptible(total=len(jobs), finished=lambda: len(ended), kept_in=None):
-            transcripts = hold(lm, jobs, on_end=ended.__setitem__)
+            transcripts = _paced(lm, jobs, ended.__setitem__)
     warn(transcripts)
     return transcripts
+
+
+def _paced(lm: LM, jobs: Sequence[Job], on_end: Callable[[int, Transcript], None], found: int = 0) -> list[Transcript]:
+    """The transcripts of the jobs; on the way the first process says how long they will take."""
+    pace = Pace(len(jobs), jobs[0][0].dialogue.max_turns) if jobs and lm.rank == 0 else None
+    if pace is None:
+        return hold(lm, jobs, on_end=on_end, found=found)
+
+    def end(place: int, transcript: Transcript) -> None:
+        on_end(place, transcript)
+        pace.ended(place, transcript)
+
+    return hold(lm, jobs, on_message=pace.heard, on_end=end, found=found)
 
 
 def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[DialogueKey], store: DialogueStore) -> list[Transcript]:
@@ -127,7 +143,7 @@ def _resumed(lm: LM, jobs: Sequence[Job], keys: Sequence[DialogueKey], store: Di
 
     # The store itself is asked: a signal may come while a dialogue is being put, before or after it is there for good.
     with interruptible(total=len(jobs), finished=lambda: store.count(own_keys), kept_in=store.path):
-        held = hold(lm, [jobs[place] for place in missing], on_end=keep, found=len(done))
+        held = _paced(lm, [jobs[place] for place in missing], keep, found=len(done))
     done.update(zip(missing, held, strict=True))
     return [done[place] for place in range(len(jobs))]
 
