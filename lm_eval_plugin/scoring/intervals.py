@@ -78,7 +78,7 @@ def mean_interval(
     return count_interval(spread, least or 0.0, 1 / repeats)
 
 
-def share_interval(spread: Spread, kind: Kind = Kind.SHARE) -> tuple[float, float]:
+def share_interval(spread: Spread, kind: Kind = Kind.SHARE, *, unseen: float = UNSEEN) -> tuple[float, float]:
     """Wilson's score interval at the effective size n / d with Student's quantile, of scores scaled to lie from 0 to 1.
 
     d = (S + c) / (n p (1 - p) + c) is the design effect of a question against n single right-or-wrong scores: S the sum of
@@ -90,11 +90,16 @@ def share_interval(spread: Spread, kind: Kind = Kind.SHARE) -> tuple[float, floa
     Source: Wilson, JASA 22 (1927); Korn and Graubard, Survey Methodology 24 (1998), the effective size; Dean and Pagano,
     J. Survey Statistics and Methodology 3 (2015), its use in Wilson's interval. Deviations: c; no factor on n for the degrees
     of freedom, Student's quantile for the normal one in Wilson's formula instead.
+
+    Args:
+        spread: Of the mean.
+        kind: Of the scores.
+        unseen: c.
     """
     least, _ = kind.bounds
     mean = min(1.0, max(0.0, (spread.mean - least) / kind.reach))
-    unseen = UNSEEN / kind.reach**2
-    effect = (spread.squares / kind.reach**2 + unseen) / (spread.questions * mean * (1 - mean) + unseen)
+    step = unseen / kind.reach**2
+    effect = (spread.squares / kind.reach**2 + step) / (spread.questions * mean * (1 - mean) + step)
     shrink = quantile(spread.freedom, (1 - LEVEL) / 2) ** 2 * effect / spread.questions
     centre = (mean + shrink / 2) / (1 + shrink)
     half = sqrt(shrink * (mean * (1 - mean) + shrink / 4)) / (1 + shrink)
