@@ -13,7 +13,8 @@ from pydantic import Field
 from chatbench_tasks.aggregation import mean_of_known, perplexity_of_known
 from chatbench_tasks.blocks import read_block
 from lm_eval_plugin.border.terminal import logger_of
-from lm_eval_plugin.chatbench_data.release import STUDY, Release, load_release
+from lm_eval_plugin.chatbench_data.columns import STUDY
+from lm_eval_plugin.chatbench_data.release import Release, load_release
 from lm_eval_plugin.chatbench_data.splits import HELD_OUT_PERCENT, split_questions
 from lm_eval_plugin.config.strict import Strict
 from lm_eval_plugin.errors import ConfigError

@@ -10,6 +10,9 @@ from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
 
+STUDY = "full_study"
+"""The folder of the study; the pilots have folders of the same layout."""
+
 QUESTION: Mapping[str, tuple[str, ...]] = {
     "question_id": ("question_id", "id"),
     "subject": ("dataset", "subject"),

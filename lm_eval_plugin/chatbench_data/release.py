@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from huggingface_hub import snapshot_download
 
 from lm_eval_plugin.chatbench_data import columns
+from lm_eval_plugin.chatbench_data.columns import STUDY
 from lm_eval_plugin.chatbench_data.files import Problem, good_rows, read_rows
 from lm_eval_plugin.chatbench_data.records import (
     AiAloneAnswers,
@@ -46,7 +47,6 @@ __all__ = [
 ]
 
 DATASET = "microsoft/ChatBench"
-STUDY = "full_study"
 
 Record = TypeVar("Record")
 
@@ -89,10 +89,19 @@ class Release:
         rows = self._rows(file, columns.CONVERSATION)
         return self._good(file, rows, partial(read_conversation, questions=self.questions))
 
+    @property
+    def has_user_answers(self) -> bool:
+        """Whether there is a file of answers, which a study of one's own may lack; one that was asked for must be there."""
+        return self.filtered or self._path(self._answers_file).is_file()
+
+    @property
+    def _answers_file(self) -> str:
+        return self._of_study("user_answers_filtered.csv" if self.filtered else "user_answers.csv")
+
     @cached_property
     def user_answers(self) -> tuple[UserAnswer, ...]:
         """What people answered, alone and with a chatbot."""
-        file = self._of_study("user_answers_filtered.csv" if self.filtered else "user_answers.csv")
+        file = self._answers_file
         rows = self._rows(file, columns.USER_ANSWER, {"answer_type", "selected", "correct", "confidence"})
         return self._good(file, rows, partial(read_user_answer, questions=self.questions))
 

@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "show runs on one page: rankings, charts and every conversation",
     "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
     "export": "write the dialogues of runs as a table, as chat lines or as logs of Inspect, or push them to the hub",
-    "human": "hold runs of chatbench_human against what people reached, simulated users and the model alone in one table",
+    "human": "estimate what people would reach with a model, or compare runs of chatbench_human with what they reached",
     "first-prompts": "compare how simulated users and people open their conversations",
     "train": "train a simulated user on conversations of people",
     "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",

@@ -22,7 +22,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics.bleu import BLEU
 
 from lm_eval_plugin.chatbench_data.release import Release
-from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.comparison.same_question import question_key
 from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.scoring.kinds import Kind
@@ -81,15 +81,19 @@ def compare_first_prompts(records: Iterable[QuestionRecord], release: Release) -
     """
     held = list(records)
     people = _first_of_people(release)
-    shared = [record for record in held if _key(record.question) in people]
+    shared = [record for record in held if question_key(record.question) in people]
     said = [_openings(record) for record in shared]
-    pairs = [list(product(mine, people[_key(each.question)])) for mine, each in zip(said, shared, strict=True) if mine]
+    pairs = [
+        list(product(mine, people[question_key(each.question)]))
+        for mine, each in zip(said, shared, strict=True)
+        if mine
+    ]
     if not pairs:
         raise ConfigError(
             f"{release.source}: its people talked about none of the {len(held)} questions of the run; give the release that "
             "the run's questions are from"
         )
-    asked = {_key(record.question) for record in shared}
+    asked = {question_key(record.question) for record in shared}
     among = [list(permutations(people[key], 2)) for key in sorted(asked) if len(people[key]) > 1]
     return FirstPrompts(
         simulated=_similarity(pairs),
@@ -105,13 +109,8 @@ def _first_of_people(release: Release) -> Mapping[object, list[str]]:
     found: defaultdict[object, list[str]] = defaultdict(list)
     for conversation in release.conversations:
         question = release.questions[conversation.question_id].question
-        found[_key(question)].append(conversation.messages[0].content)
+        found[question_key(question)].append(conversation.messages[0].content)
     return found
-
-
-def _key(question: Question) -> tuple[str, ...]:
-    """What a question is known by in any data set: its words and its options."""
-    return (" ".join(question.stem.split()), *sorted(" ".join(choice.split()) for choice in question.choices))
 
 
 def _openings(record: QuestionRecord) -> list[str]:

@@ -21,7 +21,8 @@ from pydantic import Field
 from scipy import stats
 
 from lm_eval_plugin.border.terminal import logger_of
-from lm_eval_plugin.chatbench_data.release import STUDY, AnswerType, HumanConversation, Release, UserAnswer
+from lm_eval_plugin.chatbench_data.columns import STUDY
+from lm_eval_plugin.chatbench_data.release import AnswerType, HumanConversation, Release, UserAnswer
 from lm_eval_plugin.chatbench_data.splits import HELD_OUT_PERCENT
 from lm_eval_plugin.config.strict import Strict, nearest
 from lm_eval_plugin.errors import ConfigError
@@ -107,7 +108,7 @@ def human_accuracies(release: Release, people: People, where: str) -> dict[str, 
     Raises:
         ConfigError: No chatbot is named, or chatbot or condition are not in the data; the error lists those that are.
     """
-    right = _answers_with_ai(release)
+    right = answers_with_ai(release)
     _check_named("model", people.model, [answer.model for answer, _ in right], where)
     if people.condition is not None:
         _check_named("condition", people.condition, [answer.condition for answer, _ in right], where)
@@ -118,15 +119,19 @@ def human_accuracies(release: Release, people: People, where: str) -> dict[str, 
     return {each: HumanAccuracy(sum(correct) / len(correct), len(correct)) for each, correct in found.items()}
 
 
-def _answers_with_ai(release: Release) -> list[tuple[UserAnswer | HumanConversation, bool]]:
-    """The answers that people gave after talking with a chatbot, and whether each is right."""
-    answers = release.user_answers
+def answers_with_ai(release: Release) -> list[tuple[UserAnswer | HumanConversation, bool]]:
+    """The answers that people gave after talking with a chatbot, and whether each is right.
+
+    Where there is no file of answers, or it does not say which were given with a chatbot, those of the conversations count.
+    """
+    answers = release.user_answers if release.has_user_answers else ()
     if any(answer.answer_type is not None for answer in answers):
         return [(answer, answer.correct) for answer in answers if answer.answer_type is AnswerType.WITH_AI]
-    logger.warning(
-        "%s: the users' answers do not say which were given with a chatbot; those of the conversations are taken",
-        release.source,
-    )
+    if answers:
+        logger.warning(
+            "%s: the users' answers do not say which were given with a chatbot; those of the conversations are taken",
+            release.source,
+        )
     gold = {each.id: each.gold for each in release.questions.values()}
     return [(held, held.selected == gold[held.question_id]) for held in release.conversations]
 

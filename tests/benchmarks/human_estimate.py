@@ -10,6 +10,23 @@ with people's by a Gaussian copula (informative) or not at all (useless). 2,000 
 The marks are: coverage from .93 to .97 at 80 and 237 questions, at least .92 at 20; the mean width with a useless simulator from
 .97 to 1.05 of that of people alone. The script ends with status 1 if a cell misses one, and names it.
 
+Result, over accuracies and numbers of answers (2,000 studies a cell, 0 of 108 cells miss a mark; 161 s of one core). `worth` is
+the variance of people alone over that of the estimate. People who answer several questions add 25 % of the variance at most:
+
+| human questions | simulator | target | coverage | people alone | width | width / people alone | worth |
+|---|---|---|---|---|---|---|---|
+| 20 | informative | finite | 0.956 to 0.965 | 0.947 to 0.976 | 0.127 to 0.220 | 0.759 to 0.884 | 1.493 to 2.103 |
+| 20 | informative | population | 0.956 to 0.963 | 0.943 to 0.974 | 0.131 to 0.225 | 0.772 to 0.888 | 1.452 to 1.977 |
+| 20 | useless | finite | 0.942 to 0.973 | 0.947 to 0.976 | 0.156 to 0.269 | 1.012 to 1.019 | 0.967 to 0.977 |
+| 20 | useless | population | 0.943 to 0.970 | 0.943 to 0.974 | 0.159 to 0.273 | 1.011 to 1.019 | 0.967 to 0.978 |
+| 80 | informative | finite | 0.948 to 0.959 | 0.937 to 0.958 | 0.049 to 0.101 | 0.731 to 0.846 | 1.454 to 1.965 |
+| 80 | informative | population | 0.943 to 0.961 | 0.940 to 0.958 | 0.057 to 0.112 | 0.786 to 0.869 | 1.359 to 1.666 |
+| 80 | useless | finite | 0.935 to 0.960 | 0.937 to 0.958 | 0.063 to 0.124 | 1.003 to 1.004 | 0.991 to 0.994 |
+| 80 | useless | population | 0.940 to 0.956 | 0.940 to 0.958 | 0.070 to 0.132 | 1.003 to 1.004 | 0.993 to 0.995 |
+| 237 | informative | finite | 0.947 to 0.966 | 0.946 to 0.960 | 0.021 to 0.051 | 0.754 to 0.875 | 1.322 to 1.787 |
+| 237 | informative | population | 0.950 to 0.958 | 0.948 to 0.959 | 0.036 to 0.070 | 0.896 to 0.930 | 1.158 to 1.250 |
+| 237 | useless | finite | 0.946 to 0.960 | 0.946 to 0.960 | 0.026 to 0.058 | 1.001 to 1.001 | 0.998 to 0.999 |
+| 237 | useless | population | 0.949 to 0.958 | 0.948 to 0.959 | 0.039 to 0.075 | 1.000 to 1.001 | 0.999 to 0.999 |
 """
 
 from __future__ import annotations
