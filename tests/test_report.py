@@ -305,6 +305,13 @@ def test_measures_that_are_0_are_folded_and_cards_say_over_how_many_questions():
     assert "points" in tiles
 
 
+def test_what_is_the_same_for_all_dialogues_is_a_sentence_and_no_chart():
+    one = report([run_of("a", "BBC")], [])
+    assert "All have 1 user turn." in one
+    assert "All ended with the stop reason answered." in one
+    assert "<svg" not in one
+
+
 def test_the_same_runs_give_the_same_page():
     pages = [report([run_of("a", "BBC"), run_of("b", "BCC")], []) for _ in range(2)]
     assert pages[0] == pages[1]

@@ -312,6 +312,14 @@ def test_axe_finds_no_barrier_and_nothing_wider_than_the_screen(page, open_page,
     assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
 
 
+@pytest.mark.parametrize(("size", "fragment"), [(DESKTOP, ""), (PHONE, ""), (DESKTOP, "#transcript-0")])
+def test_axe_finds_no_barrier_in_the_page_of_one_model(reading_page, open_page, size, fragment):
+    tab = open_page(reading_page, size, "light", fragment)
+    tab.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    assert [each["id"] for each in axe.Axe().run(tab).response["violations"]] == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
 def test_what_keeps_the_runs_from_being_compared_is_on_top(page, open_page):
     notice = open_page(page).get_by_role("region", name="Before you compare").inner_text()
     assert "limit: " in notice

@@ -57,6 +57,7 @@ async function filter() {
 function list() {
   const pages = Math.max(1, Math.ceil(found.length / PAGE));
   byId("results").replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(row));
+  byId("results").classList.toggle("named", index.names.subject.length > 1 || index.names.model.length > 1);
   byId("pages").hidden = pages === 1;
   byId("page").textContent = `Page ${page + 1} of ${pages}`;
   byId("previous").disabled = page === 0;

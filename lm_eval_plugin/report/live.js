@@ -1,11 +1,13 @@
 // A page of a run that goes on asks its server, which is on this machine, for what is new. Of a page in a file nothing happens here.
 
 const LOOK = 2000; // milliseconds between two looks
-const REDRAW = 15000; // milliseconds between two of the overview
+const REDRAW = 15000; // milliseconds between two drawings of the overview, at least
+const SHARE = 20; // how much longer than a drawing takes is waited, so that the run keeps the processor
 
 const live = document.querySelector('meta[name="live"]') !== null;
 const added = []; // dialogues that came after the page
 let redrawn = Date.now();
+let wait = REDRAW;
 let isOld = false; // whether the overview lacks something that the list has
 
 async function look() {
@@ -15,7 +17,7 @@ async function look() {
     const news = await response.json();
     news.entries.forEach((entry, place) => add(entry, news.dialogues[place]));
     if (news.entries.length) await refresh();
-    if (isOld && (news.ended || Date.now() - redrawn > REDRAW)) await redraw();
+    if (isOld && (news.ended || Date.now() - redrawn > wait)) await redraw();
     say(news.state);
     if (news.ended && !isOld && !news.entries.length) return;
   } catch {
@@ -58,6 +60,7 @@ async function refresh() {
 }
 
 async function redraw() {
+  const started = Date.now();
   const parts = await (await fetch("overview", { cache: "no-store" })).json();
   const open = [...document.querySelectorAll("#overview details")].map((each) => each.open);
   for (const [id, markup] of [["head-facts", parts.head], ["overview", parts.overview]]) {
@@ -68,5 +71,6 @@ async function redraw() {
     if (open[place] !== undefined) each.open = open[place];
   });
   redrawn = Date.now();
+  wait = Math.max(REDRAW, SHARE * (redrawn - started));
   isOld = false;
 }

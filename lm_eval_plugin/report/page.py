@@ -129,8 +129,8 @@ def _run_charts(facts: RunFacts, name: str) -> dict[str, Markup | None]:
     several = len(facts.subjects) > 1
     return {
         "subjects": _markup(charts.subject_chart(facts.subjects, f"{name}-subjects")) if several else None,
-        "turns": _markup(charts.turns_chart(facts.turns, f"{name}-turns")),
-        "stops": _markup(charts.stops_chart(facts.stops, f"{name}-stops")),
+        "turns": _markup(charts.turns_chart(facts.turns, f"{name}-turns")) if len(facts.turns) > 1 else None,
+        "stops": _markup(charts.stops_chart(facts.stops, f"{name}-stops")) if len(facts.stops) > 1 else None,
     }
 
 

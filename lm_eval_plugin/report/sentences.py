@@ -20,7 +20,7 @@ def about_run(facts: RunFacts) -> str:
     said = f"In conversation the model is right in {_with_interval('acc', acc)} of {_questions(acc)}"
     if static is None or gap is None:
         return f"{said}; no static score was taken to compare it with."
-    common = f"on {_questions(gap)} with both scores"
+    common = "on them" if gap.questions == acc.questions else f"on {_questions(gap)} with both scores"
     if gap.low is None or gap.high is None:
         return f"{said}; {common} it cannot be told from the model alone."
     if gap.low <= 0 <= gap.high:

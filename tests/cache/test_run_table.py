@@ -7,11 +7,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from noted_runs import asked, ended, note, put
 from test_dialogue_store import host_cache
 
+import lm_eval_plugin
 from lm_eval_plugin.cache.dialogue_store import DialogueStore
 from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run, noted_runs
 from lm_eval_plugin.cache.run_table import (
@@ -176,3 +178,18 @@ def test_settings_are_json_and_stay_when_a_run_says_more_of_itself(cache):
     (run,) = noted_runs([cache])
     assert run.tasks == {"t": {"simulator": "demo", "repeats": 1}}
     assert json.loads(json.dumps(run.configuration)) == {"path": str(cache)}
+
+
+TAKING_PART = ("dialogue", "answers", "judge", "simulators", "config", "models", "runner")
+
+
+def test_nobody_who_takes_part_reads_what_a_run_notes():
+    """The right letters stand in it; only the store writes there, and only what shows runs reads it."""
+    package = Path(lm_eval_plugin.__file__).parent
+    files = [file for room in TAKING_PART for file in (package / room).rglob("*.py")]
+    assert len(files) > 50
+    readers = [str(file) for file in files if "run_reading" in file.read_text() or "run_questions" in file.read_text()]
+    assert readers == []
+    store = (package / "cache" / "dialogue_store.py").read_text()
+    assert "run_reading" not in store
+    assert "run_questions" not in store

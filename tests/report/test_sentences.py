@@ -22,6 +22,13 @@ def facts_with(acc, **scores):
     return replace(run_facts(run_of("m", "BC")), metrics=made)
 
 
+def test_scores_of_the_same_questions_are_not_counted_twice():
+    told = about_run(run_facts(run_of("m", "BBCC")))
+    assert "of the 4 questions" in told
+    assert "on them" in told
+    assert told.count("questions") == 1
+
+
 @pytest.mark.parametrize(
     ("gap", "said"),
     [
