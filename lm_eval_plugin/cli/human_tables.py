@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 
 _SIDES = {"simulated": "simulated users", "static": "the model alone"}
 
-_NOTHING = 0.005
-"""A ratio of variances that is nearer to 1 is none that is worth a sentence."""
-
-
 def as_json(each: Claim | Prediction | AgainstPeople) -> dict[str, Any]:
     """The fields, and for a claim or a prediction which of the two it is."""
     kind = {Claim: "estimate", Prediction: "prediction"}.get(type(each))
@@ -59,7 +55,8 @@ def _print_claim(console: Console, each: Claim) -> None:
 
 def _worth(powered: Powered) -> str:
     ratio, weight = powered.variance_ratio, f"the simulated accuracy weighs {powered.weight:.2f}"
-    if ratio < 1 + _NOTHING:
+    more = round((ratio - 1) * powered.people)
+    if more < 1:
         return f"The simulation was worth no further people (ratio of variances {ratio:.2f}; {weight})."
     more = round((ratio - 1) * powered.people)
     return f"The simulation was worth {more} further people beside the {powered.people} (ratio of variances {ratio:.2f}; {weight})."
