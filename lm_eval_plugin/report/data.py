@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import fsum, sqrt
+from typing import Any, TypeVar
 
 from lm_eval_plugin.comparison.leaderboard import Ranking, folder_of
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.results.runs import Progress, Run
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, user_turns
-from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate
+from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate, pooled_estimate
 from lm_eval_plugin.scoring.summary import estimates, pooled_metrics, scores_of, with_subjects
+
+_Value = TypeVar("_Value", int, StopReason)
 
 UNKNOWN, WRONG, RIGHT = "unknown", "wrong", "right"
 """What an answer can be: unknown where nothing was scored, or where the score is neither 0 nor 1."""
@@ -112,27 +115,44 @@ def run_facts(run: Run) -> RunFacts:
 
 
 def _turns(records: Sequence[QuestionRecord]) -> tuple[Part, ...]:
-    each = [[int(user_turns(transcript)) for transcript in record.transcripts] for record in records]
-    lengths = {length for lengths in each for length in lengths}
+    parts = _parts([[int(user_turns(transcript)) for transcript in record.transcripts] for record in records])
+    some = next(iter(parts.values()))
     return tuple(
-        _part(str(length), [[value == length for value in values] for values in each]) for length in _span(lengths)
+        replace(parts[length], name=str(length)) if length in parts else _empty(str(length), some)
+        for length in range(min(parts), max(parts) + 1)
     )
 
 
-def _span(lengths: Collection[int]) -> range:
-    return range(min(lengths), max(lengths) + 1)
+def _empty(name: str, some: Part) -> Part:
+    """A part to which no dialogue belongs, beside another part of the same dialogues."""
+    return Part(name, 0, _share(Counter(), some.share.questions, some.share.scores))
 
 
 def _stops(records: Sequence[QuestionRecord]) -> tuple[Part, ...]:
-    each = [[transcript.stop_reason for transcript in record.transcripts] for record in records]
-    reasons = {reason for reasons in each for reason in reasons}
-    parts = [_part(reason.value, [[value is reason for value in values] for values in each]) for reason in reasons]
-    return tuple(sorted(parts, key=lambda part: (-part.dialogues, part.name)))
+    parts = _parts([[transcript.stop_reason for transcript in record.transcripts] for record in records])
+    named = [replace(part, name=reason.value) for reason, part in parts.items()]
+    return tuple(sorted(named, key=lambda part: (-part.dialogues, part.name)))
 
 
-def _part(name: str, belongs: Sequence[Sequence[bool]]) -> Part:
-    """The dialogues that belong to a part, given for each dialogue of each question."""
-    return Part(name, sum(map(sum, belongs)), mean_estimate([list(map(float, each)) for each in belongs], Kind.SHARE))
+def _parts(of_questions: Sequence[Sequence[_Value]]) -> dict[_Value, Part]:
+    """The dialogues of each value, given the value of each dialogue of each question."""
+    dialogues: Counter[_Value] = Counter()
+    shares: dict[_Value, Counter[float]] = {}
+    for values in of_questions:
+        for value, count in Counter(values).items():
+            dialogues[value] += count
+            shares.setdefault(value, Counter())[count / len(values)] += 1
+    questions = len(of_questions)
+    return {value: Part("", dialogues[value], _share(shares[value], questions, dialogues.total())) for value in shares}
+
+
+def _share(shares: Counter[float], questions: int, dialogues: int) -> Estimate:
+    """`mean_estimate` of the questions' shares, given how many questions have which share above 0; it takes no time."""
+    counted = [*shares.items(), (0.0, questions - shares.total())]
+    mean = fsum(share * count for share, count in counted) / questions
+    squares = fsum(count * (share - mean) ** 2 for share, count in counted)
+    error = sqrt(squares / (questions - 1) / questions) if questions > 1 else None
+    return pooled_estimate([Estimate(mean, error, None, None, questions, dialogues)], Kind.SHARE)
 
 
 def static_outcome(record: QuestionRecord) -> str:
