@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SIDES = {"simulated": "simulated users", "static": "the model alone"}
 
+
 def as_json(each: Claim | Prediction | AgainstPeople) -> dict[str, Any]:
     """The fields, and for a claim or a prediction which of the two it is."""
     kind = {Claim: "estimate", Prediction: "prediction"}.get(type(each))

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "gate": "stop a checkpoint that got worse than a baseline, with an exit code",
     "export": "write the dialogues of runs as a table, as chat lines or as logs of Inspect, or push them to the hub",
     "human": "estimate what people would reach with a model, or compare runs of chatbench_human with what they reached",
+    "collect": "have people at this terminal talk with a model about questions, for a small study of one's own",
     "first-prompts": "compare how simulated users and people open their conversations",
     "train": "train a simulated user on conversations of people",
     "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",

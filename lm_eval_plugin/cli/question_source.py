@@ -6,6 +6,7 @@ import argparse
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.config.strict import nearest
@@ -42,11 +43,20 @@ def asked_questions(chosen: argparse.Namespace, settings: dict[str, Any]) -> tup
         return _from_task(chosen, settings)
     config = dialogue_config(settings.pop("simulator", "demo"), settings).model_copy(update=_ONCE)
     if chosen.file is not None:
-        read = [_read(fields, str(chosen.file)) for fields in json_objects(chosen.file)]
-        if not read:
-            raise ConfigError(f"{chosen.file} holds no question; give objects with question and choices")
-        return read, config
+        return read_file(chosen.file), config
     return [_read({"question": chosen.question, "choices": chosen.choice}, "the command line")], config
+
+
+def read_file(file: Path) -> list[Asked]:
+    """The questions of a file of JSON or JSON lines.
+
+    Raises:
+        ConfigError: It cannot be read, holds none, or one is not of the form.
+    """
+    read = [_read(fields, str(file)) for fields in json_objects(file)]
+    if not read:
+        raise ConfigError(f"{file} holds no question; give objects with question and choices")
+    return read
 
 
 def _read(fields: Mapping[str, Any], where: str) -> Asked:

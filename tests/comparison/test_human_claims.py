@@ -164,7 +164,10 @@ def test_two_runs_of_one_model_are_no_two_models(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"rows": QUESTIONS[:40]}, "of other questions"), ({"dialogue": {"max_turns": 3}}, "differ in max_turns: 3 and 10")],
+    [
+        ({"rows": QUESTIONS[:40]}, "of other questions"),
+        ({"dialogue": {"max_turns": 3}}, "differ in max_turns: 3 and 10"),
+    ],
 )
 def test_runs_that_differ_predict_nothing(tmp_path, changes, why):
     runs, people = models(tmp_path, (0.0, 0.1))
