@@ -37,6 +37,7 @@ SLOW = (
     "python -m lm_eval_plugin.demo.people few-people --people 36",
     "python -m lm_eval_plugin.demo.people people",
     "for who in base trained; do",
+    "python -m lm_eval_plugin.demo.people small-study --people 12",
 )
 """Those that take a minute or more together; they are run with `CHATBENCH_GUIDE=all`."""
 
@@ -52,6 +53,10 @@ NOT_RUN = {
     "lm_eval --tasks chatbench_human --model hf --model_args pretrained=meta-llama/Llama-3.1-8B-Instruct --apply_chat_template "
     "--batch_size 16 \\": "weights of the hub",
     "chatbench first-prompts results/mistral --human microsoft/ChatBench": "data of the hub",
+    "chatbench human results/mistral --human microsoft/ChatBench --model llama-3.1-8b": "data of the hub",
+    "chatbench human results/new results/gpt-4o results/llama --human microsoft/ChatBench": "data of the hub",
+    "chatbench collect questions.jsonl -o my-study --model hf --model_args pretrained=MODEL --chat_template": "a person; see "
+    "the tests of collect",
     "chatbench train microsoft/ChatBench --base mistralai/Mistral-7B-v0.1 -o my-simulator": "weights of the hub",
     "chatbench export results/* --format openai -o chats.jsonl": "an extra and the hub; see the tests of export",
     "chatbench watch cache/mmlu": "goes on until it is stopped; see the tests of watch",
