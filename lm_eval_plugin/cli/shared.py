@@ -58,14 +58,15 @@ def readable_runs(paths: Sequence[Path], failures: list[str]) -> Iterator[Run]:
     Raises:
         ConfigError: None can be read.
     """
-    from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
+    from lm_eval_plugin.results.cached_runs import cache_of, is_cache, load_cached_run
     from lm_eval_plugin.results.runs import load_run
 
     def broken(error: ConfigError) -> None:
         failures.append(str(error))
         say(f"chatbench: {visible(str(error))}", file=sys.stderr)
 
-    places = {path.resolve(): path for path in reversed(paths)}
+    # The files that several processes wrote to a cache are one run.
+    places = {(cache_of(path) if is_cache(path) else path).resolve(): path for path in reversed(paths)}
     found = False
     for path in reversed(places.values()):
         try:

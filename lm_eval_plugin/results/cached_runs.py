@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -15,10 +16,17 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.runs import Progress, Run, TaskRun
 from lm_eval_plugin.scoring.metrics import QuestionRecord
 
+_RANK = re.compile(r"_rank\d+\.db$")
+
 
 def is_cache(path: Path) -> bool:
     """Whether a path is that of a cache, and not of a folder or results file of a run."""
     return path.suffix == ".db" or (not path.exists() and any(path.parent.glob(f"{path.name}_rank*.db")))
+
+
+def cache_of(path: Path) -> Path:
+    """The path that `--use_cache` was given, of this path or of a file that lm_eval made of it."""
+    return path.with_name(_RANK.sub("", path.name))
 
 
 def load_cached_run(cache: Path, run: str | None = None) -> Run:

@@ -8,6 +8,7 @@ from test_resume import TASK, Counted
 
 from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run
 from lm_eval_plugin.cli.main import main
+from lm_eval_plugin.cli.shared import readable_runs
 from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
 from lm_eval_plugin.results.samples import read_records
 
@@ -49,6 +50,13 @@ def test_the_report_of_a_cache_shows_its_latest_run(held, tmp_path, capsys):
     assert "finished" in page
     assert main(["report", str(tmp_path / "none_rank0.db"), "-o", str(out)]) == 2
     assert "add --use_cache FOLDER/NAME" in capsys.readouterr().err
+
+
+def test_files_of_several_processes_are_shown_once(held, tmp_path):
+    model, _ = held
+    (file,) = cache_files(model.use_cache)
+    runs = list(readable_runs([file, model.use_cache, file.with_name("run_rank1.db")], []))
+    assert len(runs) == 1
 
 
 def test_a_run_that_breaks_off_says_so_and_what_it_had_is_there(llama, arithmetic_folder, tmp_path):
