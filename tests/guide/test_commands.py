@@ -220,7 +220,7 @@ def environment(**more):
 def bash(code, folder, **more):
     """Run commands as they stand there, but for an installation, the model's name and a simulator that is to be downloaded."""
     code = code.replace("pip install . && ", "").replace("pretrained=MODEL", f"pretrained={DEMO_ASSISTANT}")
-    code = code.replace('{"dialogue": {"dataset"', '{"dialogue": {"simulator": "scripted", "dataset"')
+    code = code.replace('{"dataset": "path/to/folder"', '{"simulator": "scripted", "dataset": "path/to/folder"')
     return subprocess.run(
         ["bash", "-e", "-c", code],
         capture_output=True,
