@@ -65,8 +65,9 @@ _CLAUSE = re.compile(
     r"|\band (?=(?:the )?(?:(?:scenario|statement) ?[12]|first|second)\b(?! (?:scenarios? |statements? )?(?:are|both|do)\b))"
 )
 _THING = r"(?:scenario|statement|case|situation) ?\(?"
-_FIRST_OF = rf"(?:{_THING}(?:1|one|i)\b|(?:the )?first\b|^\W{{0,3}}1(?=\W{{0,8}}(?:not |wrong|true|false)))"
-_SECOND_OF = rf"(?:{_THING}(?:2|two|ii)\b|(?:the )?second\b|^\W{{0,3}}2(?=\W{{0,8}}(?:not |wrong|true|false)))"
+_SAID_OF = r"(?=\W{0,8}(?:is |clearly |morally ){0,3}(?:not |wrong|true|false))"
+_FIRST_OF = rf"(?:{_THING}(?:1|one|i)\b|(?:the )?first\b|^\W{{0,3}}1{_SAID_OF})"
+_SECOND_OF = rf"(?:{_THING}(?:2|two|ii)\b|(?:the )?second\b|^\W{{0,3}}2{_SAID_OF})"
 _WHO = (re.compile(_FIRST_OF), re.compile(_SECOND_OF))
 _THINGS = r"(?:scenarios?|statements?|cases?|situations?|acts?|actions?|ones?)"
 _BOTH = re.compile(
@@ -79,6 +80,8 @@ _ONLY = re.compile(r"\bonly\b|\balone\b|\bjust (?:the|in|scenario|statement)\b")
 _NOT = re.compile(r"\b(?:not|no|nothing|never|without|hardly|cannot|nor|lacks?)\b|n't\b")
 _SAME = re.compile(r"\bso (?:is|are|does)\b|\bneither is\b|\b(?:too|also|likewise|as well)\b")
 _DENIES = re.compile(r"(?:\b(?:is|are|does|do|was) not|n't)\W*$|^\W*not (?:in|for|of|so)?\b|\bnot\W*$")
+_TAIL = re.compile(r",?\s(?:either|though|however|at all|as well)\W*$")
+_NOT_OF = re.compile(r"\W*not (?:in |for )?(?:the )?(?:first|second|scenario|statement)")
 _AFFIRMS = re.compile(r"\b(?:is|are|does|do)\W*$")
 
 
@@ -91,12 +94,14 @@ class _Judgements:
         of: Whether the first and the second have the property; None where that was not said.
         spoken_of: The scenarios of a clause that said nothing of them yet.
         last: What was said last.
+        own_words: The words that only the first has, and those that only the second has; none where the stem tells no two.
     """
 
     words: _Words
     of: list[bool | None] = field(default_factory=lambda: [None, None])
     spoken_of: frozenset[int] = frozenset()
     last: bool | None = None
+    own_words: tuple[frozenset[str], ...] = ()
 
     def take(self, clause: str) -> None:
         """Take in one clause."""
@@ -118,7 +123,14 @@ class _Judgements:
     def _about(self, clause: str) -> frozenset[int]:
         if _BOTH.search(clause) or _NEITHER.search(clause):
             return frozenset({0, 1})
-        return frozenset(which for which, pattern in enumerate(_WHO) if pattern.search(clause))
+        named = frozenset(which for which, pattern in enumerate(_WHO) if pattern.search(clause))
+        return named or self._told(clause)
+
+    def _told(self, clause: str) -> frozenset[int]:
+        """The scenario of which alone a clause takes up words, as `keeping the wallet` does of the one about a wallet."""
+        words = frozenset(_WORD.findall(clause))
+        shared = [which for which, own in enumerate(self.own_words) if own & words]
+        return frozenset(shared) if len(shared) == 1 else frozenset()
 
     def _said(self, clause: str) -> bool | None:
         """Whether the clause says the property or its opposite; None if it says neither, or both."""
@@ -136,7 +148,9 @@ class _Judgements:
         """What a clause says that leaves the property to the one before it, as in `the second is not`."""
         if self.last is not None and _SAME.search(clause):
             return self.last
-        text = clause.strip().rstrip(")*_ ")
+        text = _TAIL.sub("", clause.strip().rstrip(")*_ "))
+        if self.last is None and _NOT_OF.match(text):
+            return False
         if self.last is not None and _DENIES.search(text):
             return False
         if self.last is not None and _AFFIRMS.search(text):
@@ -153,7 +167,7 @@ def judged_option(text: str, question: Question) -> frozenset[str]:
     words = _words_of(question.choices)
     if words is None:
         return frozenset()
-    said = _Judgements(words)
+    said = _Judgements(words, own_words=_own_words(question.stem))
     for clause in _CLAUSE.split(text.lower().replace("**", "")):
         said.take(clause)
     parts = [words.has if holds else words.lacks for holds in said.of if holds is not None]
@@ -166,6 +180,20 @@ def judged_option(text: str, question: Question) -> frozenset[str]:
 def of_judgements(question: Question) -> bool:
     """Whether the options of a question are pairs of judgements."""
     return _words_of(question.choices) is not None
+
+
+_PARTS = re.compile(r"(?:scenario|statement) ?[12] ?[|:]", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+@lru_cache(maxsize=256)
+def _own_words(stem: str) -> tuple[frozenset[str], ...]:
+    """The words that only the first of two scenarios or statements has, and those of the second alone."""
+    parts = _PARTS.split(stem)[1:]
+    if len(parts) != 2:
+        return ()
+    first, second = (frozenset(_WORD.findall(part.lower())) for part in parts)
+    return first - second, second - first
 
 
 @lru_cache(maxsize=256)

@@ -14,12 +14,20 @@ from functools import lru_cache
 from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION, OTHER
 from lm_eval_plugin.dialogue.question import Question
 
-CLAUSE = re.compile(r"[.!?;](?=\s|$)|\n+|,? \b(?:but|while|whereas|although|though|however)\b")
+CLAUSE = re.compile(
+    r"[.!?;](?=\s|$)|\n+|,? \b(?:but|while|whereas|although|though|however|yet)\b"
+    # Although Venus is hotter, Mercury is closest: the comma ends the first clause.
+    rf"|(?:(?<=\n)|(?<=\. )|\A)(?:although|though|while|whereas|even though|unlike|in contrast to|rather than)\b[^.,;\n]{{0,120}},"
+    # Toronto is the largest city, Ottawa is the capital.
+    rf"|, (?:and )?(?=(?:the )?{OPTION} (?:is|are|was|were|has|have)\b)",
+)
 """What ends a clause of a plain text with marks."""
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _SAME = 5
 """Words that begin with the same five letters are taken for the same word: `produces` and `production`."""
+_ENDING = re.compile(r"(?:ing|ed|es|s|e)$")
+_SHORTEST = 3
 _EMPTY_WORDS = """
 the and which what who whom whose when where why how does did has have had was were are can could will would should may might
 must this that these those following statement statements option options choice choices answer correct true best one most
@@ -29,7 +37,6 @@ stand take takes around
 _EMPTY = frozenset(_EMPTY_WORDS.split())
 _SUPERLATIVE = re.compile(
     r"(?P<next>\b(?:second|third|fourth|fifth|next|\d(?:nd|rd|th)) )?(?P<word>\b[^\W\d_]{3,}est\b|\b(?:most|least) [^\W\d_]{3,})",
-    re.IGNORECASE,
 )
 _NO_SUPERLATIVE = frozenset(
     [
@@ -48,24 +55,22 @@ _NO_SUPERLATIVE = frozenset(
         "digest",
     ]
 )
-_DENIED = re.compile(r"\b(?:not|never|no(?!,)|nor|cannot)\b|n't\b", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:not|never|no(?!,)|nor|cannot)\b|n't\b")
 _UNREAL = re.compile(
     r"\b(?:would|you'd|it'd|they'd|could|might|guess|common|often|people (?:say|think)|many think|only|just|alone|half|part"
     r"|too|less than|more than|what you|you get by|comes from|twice|double|triple|plus|minus|times|forget|careful|confuse\w*"
     r"|also|reverse|opposite)\b",
-    re.IGNORECASE,
 )
 _ABOUT_IT = re.compile(
     rf"{OPTION}(?: (?:who|that|which))? (?P<verb>[a-z]+) (?:it|this|that|them)\b"
     rf"|\b(?:it|this|that) (?:is|was|were) (?P<passive>[a-z]+) (?:by|in|from) (?:the )?{OPTION}",
-    re.IGNORECASE,
 )
 _VALUE_OF = re.compile(
     rf"(?<!\bof the )(?<!\bof )\b(?P<word>[a-z]{{3,20}}) (?:is|was|were|are|equals) (?:[a-z]{{1,12}} ){{0,2}}?{OPTION}",
-    re.IGNORECASE,
 )
-_AS_SUBJECT = re.compile(rf"(?:^|[,:] ?)\W{{0,3}}(?:the |an? )?{OPTION}[\"')]? (?P<rest>[a-z'][^,]*)", re.IGNORECASE)
-_REASON = re.compile(r"\b(?:because|since|as|which|where|after|before|around)\b.*", re.IGNORECASE | re.DOTALL)
+_AS_SUBJECT = re.compile(rf"(?:^|[,:] ?)\W{{0,3}}(?:the |an? )?{OPTION}[\"')]? (?P<rest>[a-z'][^,]*)")
+_REASON = re.compile(r"\b(?:because|since|as|which|where|after|before|around)\b.*", re.DOTALL)
+_KIND = re.compile(r"\b(?:which|what)(?: of (?:these|the following))? (?P<kind>[^\W\d_]{3,20})")
 _FEW_WORDS = 4
 
 
@@ -117,11 +122,22 @@ def _asserts(clause: str, question: Question) -> bool:
         return subject is None and OTHER not in clause and not re.search(r"\d", clause)
     if _answers(clause, own) or _superlatives(question.stem) & _superlatives(clause):
         return True
+    if len(asked := own - _kind(question.stem)) > 1 and asked <= _stems(clause):
+        # It says all that is asked, so that what it says besides adds to it.
+        return True
     if subject is not None and _says_besides(subject["rest"], question):
         return False
-    shared, besides = own & _stems(clause), words_besides(clause, question)
+    told = _REASON.sub("", clause)
+    shared, besides = own & _stems(clause), OTHER in told or words_besides(told, question)
     # What takes up just half of the question and speaks of something else besides may answer another one.
     return len(shared) * 2 > len(own) or (len(shared) * 2 == len(own) and not besides)
+
+
+@lru_cache(maxsize=256)
+def _kind(stem: str) -> frozenset[str]:
+    """What kind of thing a question asks for, which an answer need not repeat: `gas` in `Which gas do plants take up?`."""
+    match = _KIND.search(stem.lower())
+    return _stems(match["kind"]) if match else frozenset()
 
 
 def _says_besides(rest: str, question: Question) -> bool:
@@ -135,13 +151,19 @@ def _answers(clause: str, own: frozenset[str]) -> bool:
     value, about = _VALUE_OF.search(clause), _ABOUT_IT.search(clause)
     told = [value["word"]] if value is not None else []
     told += [about["verb"] or about["passive"]] if about is not None else []
-    return any(word[:_SAME].lower() in own for word in told)
+    return any(_stem(word.lower()) in own for word in told)
 
 
 def _stems(text: str) -> frozenset[str]:
-    return frozenset(word[:_SAME] for word in map(str.lower, _WORD.findall(text)) if word not in _EMPTY)
+    return frozenset(_stem(word) for word in map(str.lower, _WORD.findall(text)) if word not in _EMPTY)
+
+
+def _stem(word: str) -> str:
+    """What words that differ in their ends have in common: `makes` and `making`, `produces` and `production`."""
+    short = _ENDING.sub("", word)
+    return (short if len(short) >= _SHORTEST else word)[:_SAME]
 
 
 def _superlatives(text: str) -> frozenset[str]:
-    found = (match["word"].lower() for match in _SUPERLATIVE.finditer(text) if not match["next"])
+    found = (match["word"].lower() for match in _SUPERLATIVE.finditer(text.lower()) if not match["next"])
     return frozenset(word for word in found if word not in _NO_SUPERLATIVE)

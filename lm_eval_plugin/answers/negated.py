@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import re
 
-from lm_eval_plugin.answers.mentions import CLAUSE, content_shared, shares, words_besides
-from lm_eval_plugin.answers.option_marks import LETTER_OF, OPTION
+from lm_eval_plugin.answers.mentions import CLAUSE, content, content_shared, shares, words_besides
+from lm_eval_plugin.answers.option_marks import LETTER_OF, MARKS, OPTION, OTHER
 from lm_eval_plugin.answers.polarity import Polarity
 from lm_eval_plugin.dialogue.question import Question
 
@@ -29,7 +29,7 @@ _BE = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
 
 
 def _compiled(*patterns: str) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns)
+    return tuple(re.compile(pattern) for pattern in patterns)
 
 
 _DENIED = _compiled(
@@ -39,10 +39,22 @@ _DENIED = _compiled(
     rf"{_X}{_BEHIND} (?:cannot|never|lacks|has (?:none|no)|contains no|can't)\b(?! be (?:right|correct|it|the))"
     r"(?P<rest>[^.;,\n]*)",
 )
+_NOT_THAT = _compiled(
+    # Morocco is in Africa, not in Europe. Morocco is in Africa while the others are in Europe. Only Morocco is outside Europe.
+    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,80}}?,? (?:and |but )?(?:not|outside)\b{_NO_VERDICT}(?P<rest>[^.;,\n]*)",
+    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,80}}?,? (?:while|whereas|unlike|but) (?:all )?(?:of )?(?:the )?"
+    r"(?:others?|rest|other \w{2,9})\b(?P<rest>[^.;,\n]*)",
+)
 _EXCEPTED = _compiled(
-    r"\b(?:except(?: for)?|other than|apart from|with the exception of|exception (?:is|being|here is)|odd one out is|but not)"
+    r"\b(?:except(?: for)?|other than|apart from|with the exception of|exception (?:is|being|here is)|odd one out is|but not"
+    r"|(?:one|only one|option) (?:that is |that's )?(?:left|remaining) is)"
     rf":? (?:for )?{_BEFORE}{_X}",
     rf"\bonly {_BEFORE}{_X} {_BE}(?:n't| not)\b",
+    rf"{_X}{_BEHIND} (?:is|was|would be) the (?:odd one out|exception|outlier)\b",
+    rf"{_X}{_BEHIND} (?:does not|doesn't) (?:belong|fit)\b",
+    # Newton lived from 1643 to 1727, so he did not.
+    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,100}}\b(?:so|thus|and|which means|hence),? (?:he|she|it|they|this|that) "
+    rf"{_BE}(?:n't| not)(?=[.,;!]|\n|$)",
     r"\b(?:one|option|choice|number|item|statement) (?:that|which|who) [^.\n]{0,60}?(?:n't|not|never|false)\b[^.\n]{0,60}?"
     rf" (?:is|:) {_BEFORE}{_X}",
 )
@@ -56,19 +68,19 @@ _LEAST = _compiled(
     rf"{_X}{_BEHIND} (?:is|are|has|have|was|does)?(?: \w+){{0,3}}? ?(?:the )?(?:least|lowest|smallest|fewest|weakest|poorest)\b",
     rf"{_X}{_BEHIND}(?: \w+){{0,2}} (?:the )?least\b",
     rf"\b(?:least|lowest)(?: \w+){{0,3}} (?:is|:) {_BEFORE}{_X}",
+    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,100}}, (?:so|which means|hence) (?:it|this|that)(?: is|'s) (?:the )?least\b",
 )
 _CONCLUDED = _compiled(
     r"\b(?:so|thus|therefore|hence|it's|it is|that's|that is|leaves|leaving|remains|must be|would be)\b,?"
     r"(?: (?:only|the|a|an|just|us with|option|choice|with|answer is)){0,4}"
     rf" [\"'(*]{{0,2}}{_X}(?!{_BEHIND} (?:is|are|has|was)\b)(?=[^+*/^]|$)",
 )
-_DENIAL = re.compile(r"\b(?:is|are|was|were|does|do|did|has|have|had|can|could)(?: not|n't)\b", re.IGNORECASE)
+_DENIAL = re.compile(r"\b(?:is|are|was|were|does|do|did|has|have|had|can|could)(?: not|n't)\b")
 _NEGATION = re.compile(
     r"\b(?:not|never|no|none|nor|except|without|cannot|false|incorrect|wrong|untrue|only|other than|least|neither|answer|unlike)\b"
     r"|n't\b",
-    re.IGNORECASE,
 )
-_TRUE = re.compile(r"\b(?:true|correct|right|accurate|holds?)\b|✅|✓|✔", re.IGNORECASE)
+_TRUE = re.compile(r"\b(?:true|correct|right|accurate|holds?)\b|✅|✓|✔")
 
 
 def lacking(said: str, question: Question, polarity: Polarity) -> frozenset[str] | None:
@@ -81,7 +93,7 @@ def _said_to_lack(said: str, question: Question, polarity: Polarity) -> frozense
     if polarity is Polarity.FALSE:
         return _letters((*_FALSE, *_EXCEPTED), said)
     if polarity is Polarity.LEAST:
-        return _letters((*_LEAST, *_EXCEPTED), said)
+        return _letters((*_LEAST, *_EXCEPTED), said) or _denied(said, question)
     return _letters(_EXCEPTED, said) or _denied(said, question)
 
 
@@ -96,6 +108,12 @@ def _denied(said: str, question: Question) -> frozenset[str]:
         for pattern in _DENIED
         for match in pattern.finditer(said)
         if shares(match["rest"], question) or not words_besides(match["rest"], question)
+    }
+    direct |= {
+        LETTER_OF[match["x"]]
+        for pattern in _NOT_THAT
+        for match in pattern.finditer(said)
+        if content(question.stem) and shares(match["rest"], question)
     }
     for clause in CLAUSE.split(said):
         # Isaac Newton died in 1727, so he did not live in the 20th century.

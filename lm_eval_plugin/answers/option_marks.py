@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from fractions import Fraction
+from collections.abc import Callable
 from functools import lru_cache
 
 from lm_eval_plugin.answers.judgements import of_judgements
+from lm_eval_plugin.answers.option_texts import NUMBER, literal_with_unit, option_of, pattern_of, texts_of, values_of
 from lm_eval_plugin.answers.plain_text import plain
-from lm_eval_plugin.answers.quantities import LITERAL, in_words, quantity
+from lm_eval_plugin.answers.quantities import LITERAL
 from lm_eval_plugin.dialogue.question import LETTERS, Question
 
 _FIRST = 0xE000
@@ -29,25 +29,21 @@ ANY = f"[{MARKS['A']}-{OTHER}]"
 """The pattern of any mark."""
 LETTER_OF = {mark: letter for letter, mark in MARKS.items()}
 
-_CHINESE = "一-鿿"
-# Chinese has no spaces around a letter.
+_CHINESE = "一-鿿぀-ヿ가-힣"
+# Chinese, Japanese and Korean have no spaces around a letter.
 _BEFORE, _AFTER = rf"(?<![^\W{_CHINESE}])", rf"(?![^\W{_CHINESE}])"
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:/\d+)?%?")
-_QUANTITY = re.compile(r"(?P<number>-?\d[\d.]*(?: x 10\^-?\d+)?) (?P<unit>°?[^\W\d_]\S{0,12})")
-_COUNTED = re.compile(r"(?P<how>all|none) of (?:the above|these|them|those)", re.IGNORECASE)
 _CALCULATED_BEFORE = re.compile(r"(?:[\d)a-z] ?[-+*/^] ?| x |\^|\d[a-z] ?= ?)\Z")
 _CALCULATED_AFTER = re.compile(r" ?[-+*/^] ?[\d(]| x [\d(]")
 _AROUND = 8
-_UNKNOWN = re.compile(r"\A[a-zA-Z] ?= ?")
 _LITERAL = re.compile(LITERAL)
 _SPACED = re.compile(r" [/x]|/ ")
 """How many characters on each side tell a number that is calculated with."""
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _ORDINAL = re.compile(
-    rf"\b(?<!my )(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)})|(?P<digits>\d{{1,2}})(?:st|nd|rd|th)|(?P<last>last))"
+    rf"\b(?=[tfsenl\d])(?<!my )(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)})|(?P<digits>\d{{1,2}})(?:st|nd|rd|th)|(?P<last>last))"
     r" (?:option|choice|answer|one)\b"
-    rf"|\bthe (?P<bare>{'|'.join(_ORDINALS)}|last)(?=[.!]? ?(?:\n|$))"
+    rf"|\b(?=t)the (?P<bare>{'|'.join(_ORDINALS)}|last)(?=[.!]? ?(?:\n|$))"
     r"|\b(?:option|choice|number) (?P<number>\d{1,2})(?!\d|\.\d)",
     re.IGNORECASE,
 )
@@ -60,12 +56,14 @@ _NAMES_ONE = re.compile(
 _AROUND_ONE = 24
 
 _SMALL = re.compile(
-    r"(?:^\W{0,3}|\b(?i:answer|it's|its|is|be|answer:) ?\(?|\()(?P<letter>[a-z])(?=\)|[.:,!]?(?:\n|$|(?<=[.:,]) )|\Z)"
+    r"(?:^\W{0,3}|\b(?i:answer|answer's|it's|its|is|be|answer:|pick|choose|select) ?\(?|\()"
+    r"(?P<letter>[a-z])(?=\)|[.:,!]?(?:\n|$|(?<=[.:,]) )|\Z)"
     r"|\b(?i:option|choice) \(?(?P<option>[a-z])\b(?!')",
     re.MULTILINE,
 )
 _CAPITAL = re.compile(
-    rf"(?P<title>\b(?i:options?|choice|answer|letter|antwort|réponse|respuesta) )?\(?{_BEFORE}(?P<letter>[A-Z]){_AFTER}\)?"
+    r"(?P<title>\b(?i:options?|choice|answer|letter|statement|antwort|réponse|respuesta) )?"
+    rf"\(?{_BEFORE}(?P<letter>[A-Z]){_AFTER}\)?"
 )
 _VARIABLE_BEFORE = re.compile(r"(?:[=+*/^<>\d] ?|\d -)\Z")
 _VARIABLE_AFTER = re.compile(r" ?[=+*/^<>]| - ?[\dA-Z(]|'")
@@ -74,11 +72,12 @@ _ARTICLE_AFTER = re.compile(
     r"|isn't|can't|it|by|if|over)\b)[a-z]"
 )
 _PRONOUN_AFTER = re.compile(r"'|,| (?!(?:is|because|since|here)\b)\S")
-_WORD_BEFORE = re.compile(rf"([^\W\d_{_CHINESE}][\w']{{1,30}})[ \"'(\[*]{{1,3}}\Z")
+_WORD_BEFORE = re.compile(r"([A-Za-zÀ-ɏ][\w']{1,30})[ \"'(\[*]{1,3}\Z")
 _LEADS_TO_A_LETTER = re.compile(
     r"is|are|be|as|by|so|therefore|thus|hence|then|with|say|guess|think|either|neither|or|nor|and|but|not|both|than|of|in|on"
     r"|from|for|to|towards?|choose|pick|select|take|leaves|leaving|mean|remains|probably|maybe|likely|mostly|definitely|only|all"
-    r"|just|again|that's|it's|its|hmm|best|answers?|answer's|reply|letter|for|correct|antwort|la|ist|est|es|réponse|respuesta|nicht|pas|und|oder|et|wähle",
+    r"|just|again|that's|it's|its|hmm|best|answers?|answer's|reply|letter|for|correct|antwort|la|ist|est|es|réponse|respuesta|nicht|pas|und|oder|et|wähle"
+    r"|cevap|svaret|svar|antwoord|risposta|resposta|är|er|je|to|jest|statement|has|it's|yes|right",
     re.IGNORECASE,
 )
 """The words after which a capital by itself is an option; after another, as in `vitamin C`, it is part of a name."""
@@ -86,7 +85,6 @@ _LEADS_TO_A_LETTER = re.compile(
 # What stands around an option's text has no case; without, and with one end for all options, their pattern is made faster.
 _STARTS = r"(?-i:(?<![\w./\-√])(?<!\d,))"
 _ENDS = rf"(?-i:{_AFTER})"
-_NO_PART = r"(?-i:(?![.,/]\d|\^))"
 _NUMBERS_LISTED = re.compile(rf"{ANY}(?:, ?(?:and )?{ANY}){{2,}}")
 _BETWEEN_LISTED = r"[\s.,;:|/\-*•()\"']{0,8}(?:and |or )?"
 # `B. 56`, `56 (B)` and `B is 56` mention one option once.
@@ -101,6 +99,8 @@ def marked(text: str, question: Question) -> str:
     text = _by_text(question)(text)
     text = _SMALL.sub(lambda match: _by_small_letter(match, question), text)
     text = _CAPITAL.sub(lambda match: _by_capital(match, question), text)
+    if with_unit := literal_with_unit(question):
+        text = with_unit.sub(_equal(question), text)
     text = _LITERAL.sub(_equal_or_other(question), text)
     return _without_lists(_SAME_TWICE.sub(r"\1", text), question)
 
@@ -110,22 +110,15 @@ def given(question: Question) -> frozenset[str]:
     stem = plain(question.stem)
     return frozenset(
         letter
-        for letter, text in _texts(question).items()
-        if _NUMBER.fullmatch(text) and re.search(rf"(?<![\w.]){re.escape(text)}(?!\w|\.\w)", stem)
+        for letter, text in texts_of(question).items()
+        if NUMBER.fullmatch(text) and re.search(rf"(?<![\w.]){re.escape(text)}(?!\w|\.\w)", stem)
     )
-
-
-@lru_cache(maxsize=256)
-def _texts(question: Question) -> Mapping[str, str]:
-    """The options' texts in plain form, without a full stop."""
-    plain_texts = (" ".join(plain(choice).split()).rstrip(". ") for choice in question.choices)
-    return dict(zip(question.letters, plain_texts, strict=True))
 
 
 @lru_cache(maxsize=256)
 def _by_text(question: Question) -> Callable[[str], str]:
     """What puts marks for the options' texts: a longer text hides a shorter one, and one that options share is none."""
-    texts = _texts(question)
+    texts = texts_of(question)
     count = Counter(text.casefold() for text in texts.values())
     usable = [
         letter
@@ -135,76 +128,22 @@ def _by_text(question: Question) -> Callable[[str], str]:
     if not usable:
         return str
     usable.sort(key=lambda letter: len(texts[letter]), reverse=True)
-    shapes = "|".join(f"(?P<{letter}>{_shape(texts[letter])}{_alias(texts[letter], question)})" for letter in usable)
+    shapes = "|".join(f"(?P<{letter}>{pattern_of(texts[letter], question)})" for letter in usable)
     pattern = re.compile(f"{_STARTS}(?:{shapes}){_ENDS}", re.IGNORECASE)
     return lambda text: pattern.sub(
         lambda match: match[0] if _calculated(match) else MARKS[match.lastgroup or ""], text
     )
 
 
-_NAME = re.compile(r"(?:[A-Z][\w'.-]* ){1,3}(?P<last>[A-Z][\w'-]{3,})")
-_IN_WORDS_FROM = 4
-"""Smaller numbers stand in every text, `one of the two`, without being an answer."""
-
-
-def _alias(text: str, question: Question) -> str:
-    """What else means an option's text, as the rest of a pattern: a number in words, a person's last name."""
-    if text.isdigit() and int(text[:6]) >= _IN_WORDS_FROM and len(text) <= 4:
-        return rf"|{in_words(int(text))}(?! (?:hundred|thousand|million|times|and a half))"
-    name = _NAME.fullmatch(text)
-    if (
-        name
-        and sum(
-            re.search(rf"\b{re.escape(name['last'])}\b", part) is not None
-            for part in (question.stem, *question.choices)
-        )
-        == 1
-    ):
-        return rf"|{re.escape(name['last'])}"
-    return ""
-
-
 def _is_letter(text: str, question: Question) -> bool:
     return len(text) == 1 and text.upper() in question.letters
-
-
-def _shape(text: str) -> str:
-    """The pattern of an option's text; `_STARTS` is how it begins, and `_ENDS` how it ends."""
-    literal = re.escape(text)
-    if quantity := _QUANTITY.fullmatch(text):
-        number, unit = re.escape(quantity["number"]), re.escape(quantity["unit"])
-        # 6 N, 6N, 6 newtons, or 6 at the end of a line.
-        in_full = _DEGREES if "°" in quantity["unit"] else rf"{re.escape(quantity['unit'][0])}[a-z]{{2,12}}\b"
-        spelled = (
-            in_words(int(quantity["number"])) if quantity["number"].isdigit() and len(quantity["number"]) <= 4 else None
-        )
-        number = rf"(?:{number}|{spelled})" if spelled else number
-        return rf"{number}(?: ?(?:{unit}{_NO_PART}|{in_full})|(?=[.!)]{{0,3}}(?:\n|$)))"
-    if _NUMBER.fullmatch(text):
-        return rf"{literal}{_NO_PART}(?!%)"
-    if counted := _COUNTED.fullmatch(text):
-        return rf"{counted['how']} of (?:the above|these|them|those){_NO_PART}"
-    if len(text) <= 3 and text.isalpha():
-        # `no` is an answer where nothing that it could belong to follows.
-        return rf"{literal}(?= ?(?:[.,!;:)\"'\n]|$))"
-    spaced = (
-        r"\s?".join(map(re.escape, re.findall(r"\w+|[^\w\s]", text)))
-        if "=" in text
-        else r"\s".join(map(re.escape, text.split()))
-    )
-    plural = "(?:e?s)?" if len(text) >= _PLURAL_FROM and text.isalpha() else ""
-    return rf"{spaced}{plural}{_NO_PART}"
-
-
-_DEGREES = r"(?:°|degrees?)(?: ?(?:celsius|centigrade|fahrenheit|[cf]\b))?"
-_PLURAL_FROM = 4
 
 
 def _calculated(match: re.Match[str]) -> bool:
     """Whether a number or a variable is part of a calculation and not its result."""
     before = match.string[max(0, match.start() - _AROUND) : match.start()]
     after = match.string[match.end() : match.end() + _AROUND]
-    short = len(match[0]) == 1 or _NUMBER.fullmatch(match[0]) is not None
+    short = len(match[0]) == 1 or NUMBER.fullmatch(match[0]) is not None
     goes_on = (short or match[0][-1].isdigit()) and _CALCULATED_AFTER.match(after)
     return bool(goes_on or (short and _CALCULATED_BEFORE.search(before)))
 
@@ -213,10 +152,10 @@ def _by_number(match: re.Match[str], question: Question) -> str:
     if match["bare"] and of_judgements(question):
         # `The second` is a scenario there, or a statement.
         return match[0]
-    if match[0].endswith(" one") and not _NAMES_ONE.search(
+    if (match["bare"] or match[0].endswith(" one")) and not _NAMES_ONE.search(
         match.string[max(0, match.start() - _AROUND_ONE) : match.start()]
     ):
-        # `Earth is the third one` is about planets.
+        # `Earth is the third one` is about planets, and so is `Earth is the third`.
         return match[0]
     digits, word = match["digits"] or match["number"], (match["word"] or match["bare"] or match["last"] or "").lower()
     place = int(digits) if digits else len(question.letters) if word == "last" else _ORDINALS.index(word) + 1
@@ -225,7 +164,7 @@ def _by_number(match: re.Match[str], question: Question) -> str:
 
 def _by_small_letter(match: re.Match[str], question: Question) -> str:
     small = match["letter"] or match["option"]
-    if small.upper() not in question.letters or small in _texts(question).values():
+    if small.upper() not in question.letters or small in texts_of(question).values():
         return match[0]
     return match[0][:-1] + MARKS[small.upper()]
 
@@ -251,21 +190,20 @@ def _in_name(before: str) -> bool:
     return word is not None and not _LEADS_TO_A_LETTER.fullmatch(word[1])
 
 
-@lru_cache(maxsize=256)
-def _values(question: Question) -> Mapping[Fraction, str]:
-    """The options that are quantities, by their values; a value that several have names none."""
-    known = [
-        (value, letter)
-        for letter, text in _texts(question).items()
-        if (value := quantity(_UNKNOWN.sub("", text))) is not None
-    ]
-    count = Counter(value for value, _ in known)
-    return {value: letter for value, letter in known if count[value] == 1}
+def _equal(question: Question) -> Callable[[re.Match[str]], str]:
+    """What puts the mark of the option whose number a number with the options' unit equals, or comes to when rounded."""
+    values = values_of(question)
+
+    def mark(match: re.Match[str]) -> str:
+        letter = option_of(match["number"], match["unit"], values)
+        return match[0] if letter is None or match[0][:1].isalpha() else MARKS[letter]
+
+    return mark
 
 
 def _equal_or_other(question: Question) -> Callable[[re.Match[str]], str]:
     """What puts the mark of the option that a number equals, in whatever form it stands there, or the mark of no option."""
-    values = _values(question)
+    values = values_of(question)
 
     def mark(match: re.Match[str]) -> str:
         before, after = (
@@ -274,10 +212,10 @@ def _equal_or_other(question: Question) -> Callable[[re.Match[str]], str]:
         )
         if before.isalnum() or after.isalpha() or _calculated(match):
             return match[0]
-        value = quantity(match[0]) if values else None
-        if value is not None and value in values:
-            return MARKS[values[value]]
-        return _NUMBER.sub(OTHER, match[0]) if _SPACED.search(match[0]) else OTHER
+        letter = option_of(match[0], "", values)
+        if letter is not None:
+            return MARKS[letter]
+        return NUMBER.sub(OTHER, match[0]) if _SPACED.search(match[0]) else OTHER
 
     return mark
 
