@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "first-prompts": "compare how simulated users and people open their conversations",
     "train": "train a simulated user on conversations of people",
     "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",
+    "list": "list presets, policies, personas, habits and metrics with one line each",
     "guide": "show the pages of documentation",
     "doctor": "check what works here and which simulators would load",
     "path": "print where a part of the installation is, for use in other commands",

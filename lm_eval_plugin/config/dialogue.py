@@ -29,10 +29,10 @@ class AssistantConfig(Strict):
     """How the model under test generates its replies.
 
     Args:
-        temperature: 0 for greedy decoding. The paper samples at 0.7; greedy is this host's custom and repeats exactly.
+        temperature: 0 for greedy decoding, which is lm_eval's custom and repeats exactly; the paper samples at 0.7.
         max_tokens: Longest reply, in tokens; the paper allows 1000.
         until: Strings that end a reply, beside those of the model's own format.
-        gen_kwargs: Whatever else the backend's `generate_until` takes, as the host spells it (`top_p`, ...).
+        gen_kwargs: Whatever else the backend's `generate_until` takes, as lm_eval spells it (`top_p`, ...).
     """
 
     temperature: float = Field(0.0, ge=0.0)
@@ -68,21 +68,24 @@ class DialogueConfig(Strict):
     """What a task's `dialogue:` block says.
 
     Args:
-        simulator: The simulated user.
-        assistant: How the model under test replies; `paper` stands for the settings of the ChatBench paper.
-        max_turns: User turns before an answer is forced; the paper's 10.
-        repeats: Dialogues held per question; the paper holds 10.
-        protocol: `paper` for the defaults and the reading of answers of the ChatBench paper; see `protocol`.
-        persona: Who the user is: names of `simulators.personas`, `any` for all of them, or texts; of several, one is drawn for
+        simulator: The simulated user: the name of a preset, or a mapping (see below).
+        assistant: How the model under test replies: a mapping (see below), over which lm_eval's `--gen_kwargs` goes; or `paper` for
+            the paper's temperature of 0.7 and 1000 tokens.
+        max_turns: Messages of the user before the answer is forced; the paper's 10.
+        repeats: Dialogues per question; a question's score is their mean, and the standard error is taken over questions. The paper
+            has 10.
+        protocol: `paper` for the defaults and the reading of answers of the ChatBench paper (see below).
+        persona: Who the user is: names of `chatbench list personas`, `any` for all of them, or texts; of several, one is drawn for
             each question from the run's seed. For simulators with a model.
         chain_of_thought: Whether the user thinks before every message, seen by nobody. For simulators with a model.
-        static: The static scores that stand beside the interactive one: `loglikelihood` (the host's own), `letter` (one
+        static: The static scores that stand beside the interactive one: `loglikelihood` (lm_eval's own), `letter` (one
             generated letter, for backends without log-likelihoods), `letter_few_shot` (the same behind five examples, whatever
             `--num_fewshot` says), `free_text` (one free reply to question and options,
-            read by `named_options` or by the judge), or `none`. The first listed is `acc_static`.
-        judge: The model that judges coherence and satisfaction of each dialogue; nobody by default.
-        reader: Who reads which option each reply of the assistant supports, noted in the transcripts as `reads`; by default
-            the rules, when the metrics are taken. A plain word stands for its `by`. It changes no accuracy of dialogues.
+            read by the rules or by the judge), or `none`. The first listed is `acc_static`.
+        judge: The model that judges coherence and satisfaction of each dialogue, as a mapping (see below); nobody by default.
+        reader: Who reads which option each reply of the assistant supports, noted in the transcripts as `reads`: `rules`, `judge`
+            or `likelihood`, or a mapping with `by`, `model` (as `judge`; by default the judge's) and `margin` (0.8); by default the
+            rules, when the metrics are taken. It changes no accuracy of dialogues.
         dataset: A hub id or a local folder in the layout of the task's own data set (cais/mmlu), instead of that one.
         stem: Column or template of the question without its options; by default the task's `doc_to_text`.
         choices: Column of the option texts; by default the task's `doc_to_choice`.
@@ -97,8 +100,8 @@ class DialogueConfig(Strict):
             status is 1.
         metrics: Which metrics lm_eval's table shows: `main` for those that say how the run went, `all` for each; the results have
             all of them.
-        include: A task file of the host that this one is made of, relative to the host's task folder; a template over
-            the task's own keys.
+        include: A task file of lm_eval that this one is made of, relative to lm_eval's task folder; a template over the task's own
+            keys.
     """
 
     simulator: SimulatorConfig

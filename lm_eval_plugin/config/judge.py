@@ -13,8 +13,8 @@ class JudgeConfig(Strict):
     """The model that judges finished dialogues.
 
     Args:
-        backend: Model type of the host that runs it.
-        model_args: Its arguments, as the host spells them.
+        backend: Model type of lm_eval that runs it.
+        model_args: Its arguments, as lm_eval spells them.
         quantization: Of the weights, for the `hf` backend: `8bit`, `nf4` or `none`.
         temperature: 0 for greedy decoding.
         max_tokens: Longest verdict, in tokens.

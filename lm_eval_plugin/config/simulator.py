@@ -34,17 +34,20 @@ class SimulatorConfig(Strict):
 
     Args:
         label: Names the simulator in transcripts and results.
-        policy: How the user behaves; the modules of `simulators` describe them.
-        backend: Model type of the host that runs the user's model.
-        model_args: Its arguments, as the host spells them.
+        policy: How the user behaves: a name of `chatbench list policies`; either it or `preset` is given.
+        backend: Model type of lm_eval that runs the user's model; chat APIs for the prompted policies alone.
+        model_args: Its arguments, as lm_eval spells them; for `hf` also `adapter_revision`, `max_memory` and what begins with
+            `llm_int8_` or `bnb_4bit_`.
         quantization: Of the weights, for the `hf` backend: `8bit`, `nf4` or `none`.
         temperature: 0 for greedy decoding; the paper samples the user at 1.0.
-        max_tokens: Longest user message, in tokens.
-        gen_kwargs: Whatever else the backend's `generate_until` takes.
-        reasks: How often a message that no person would send is asked for again; a greedy model would only repeat it.
-        reading: How the `chatbench` format marks the assistant's turns; see `simulators.chatbench.Reading`.
+        max_tokens: Longest user message, in tokens; 1000 for the prompted policies.
+        gen_kwargs: Whatever else the backend's `generate_until` takes, such as `top_p` (`userlm`: 0.8).
+        reasks: How often a message that no person would send is asked for again; never where the temperature is 0, since a
+            greedy model would only repeat it.
+        reading: How the conversation stands in the prompt of the `chatbench` policy: `A` as text between two rules, `B` as marked
+            turns; the model cards leave it open.
         chat_template: Whether a prompted model is asked through its chat template; by default if it has one.
-        habits: What the `scripted` user does; see `simulators.scripted`.
+        habits: What the `scripted` user does: names of `chatbench list habits`.
     """
 
     label: str

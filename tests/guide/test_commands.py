@@ -59,6 +59,9 @@ NOT_RUN = {
     "the tests of collect",
     "chatbench train microsoft/ChatBench --base mistralai/Mistral-7B-v0.1 -o my-simulator": "weights of the hub",
     "chatbench export results/* --format openai -o chats.jsonl": "an extra and the hub; see the tests of export",
+    "chatbench human results/mistral --human microsoft/ChatBench --model llama-3.1-8b": "data of the hub",
+    "chatbench human results/new results/gpt-4o results/llama --human microsoft/ChatBench": "data of the hub",
+    "chatbench collect questions.jsonl -o my-study --model hf --model_args pretrained=MODEL --chat_template": "people at a terminal",
     "chatbench watch cache/mmlu": "goes on until it is stopped; see the tests of watch",
 }
 """Why the others are not run."""
@@ -220,7 +223,7 @@ def environment(**more):
 def bash(code, folder, **more):
     """Run commands as they stand there, but for an installation, the model's name and a simulator that is to be downloaded."""
     code = code.replace("pip install . && ", "").replace("pretrained=MODEL", f"pretrained={DEMO_ASSISTANT}")
-    code = code.replace('{"dialogue": {"dataset"', '{"dialogue": {"simulator": "scripted", "dataset"')
+    code = code.replace('{"dataset": "path/to/folder"', '{"simulator": "scripted", "dataset": "path/to/folder"')
     return subprocess.run(
         ["bash", "-e", "-c", code],
         capture_output=True,

@@ -65,6 +65,14 @@ def test_every_page_begins_with_the_question_that_it_answers():
     assert [page.stem for page in PAGES if not title(page).endswith("?")] == []
 
 
+def test_the_picture_is_small_and_says_what_it_shows():
+    ((told, file),) = re.findall(r"^!\[(.+)\]\((.+)\)$", TEXTS[README], re.MULTILINE)
+    picture = ROOT / file
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert picture.stat().st_size < 60_000
+    assert len(told.split()) > 5
+
+
 @pytest.mark.parametrize("page", TEXTS, ids=lambda page: page.stem)
 def test_links_between_pages_lead_somewhere(page):
     links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", TEXTS[page])
