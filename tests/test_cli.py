@@ -160,7 +160,7 @@ def test_ctrl_c_leaves_what_was_said(capsys, monkeypatch):
         ([*CAPITAL, "--assistant", "hf", "--assistant_args", "pretrained=/nowhere"], "cannot be loaded"),
         (["simulate", "--file", "/nowhere.json"], "cannot be read"),
         ([*CAPITAL, "--doc", "1"], "--doc mean something with --task alone"),
-        ([*CAPITAL, "--include_path", "."], "--include_path mean something with --task alone"),
+        ([*CAPITAL, "--include_path", "."], "--include-path mean something with --task alone"),
         ([*CAPITAL, "--dialogue", '{"repeats": 5}'], "each question is talked about once here"),
         ([*CAPITAL, "--assistant", "human", "--assistant_args", "a=b"], "the assistant is human"),
         ([*CAPITAL, "--assistant", "openai-chat-completions"], "OPENAI_API_KEY"),

@@ -229,7 +229,11 @@ def test_tasks_that_are_kept_from_the_host_are_a_warning(monkeypatch):
 
 def test_the_exit_code_tells_whether_what_was_asked_for_would_load(capsys):
     assert doctor(["demo", "scripted"], as_json=False) == 0
-    assert "Simulator demo: would load" in capsys.readouterr().out
+    assert [line.split() for line in capsys.readouterr().out.splitlines()[:3]] == [
+        ["demo", "would", "load"],
+        ["scripted", "would", "load"],
+        [],
+    ]
     assert doctor(["demo", json.dumps(UNCACHED)], as_json=True) == 1
     printed = json.loads(capsys.readouterr().out)
     assert [simulator["loads"] for simulator in printed["simulators"].values()] == [True, False]
@@ -277,3 +281,18 @@ def test_json_holds_every_field_of_a_check():
 def test_only_a_problem_keeps_a_simulator_from_loading():
     warned = Check("placement", Status.WARNING, "slow", "use nf4")
     assert Diagnosis((), {"a": (warned,)}).loads("a")
+
+
+def test_advice_is_said_once_for_all_that_it_is_about():
+    missing = tuple(
+        Check(part, Status.PROBLEM, f"own/{part}: not there", f"Fetch it with `hf download own/{part}`.")
+        for part in ("base", "adapter")
+    )
+    buffer = io.StringIO()
+    render(Diagnosis((), {"one": missing, "two": missing, "fine": ()}), Console(file=buffer, width=200))
+    shown = [line.rstrip() for line in buffer.getvalue().splitlines()]
+    assert [line.split(maxsplit=1)[0] for line in shown[:3]] == ["one", "two", "fine"]
+    assert shown[0].split(maxsplit=1)[1] == "cannot run  own/base: not there"
+    assert [line for line in shown if "hf download" in line] == [
+        "own/base, own/adapter: Fetch it with `hf download NAME`."
+    ]

@@ -21,14 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("--tasks", required=True, metavar="TASK", help="one task with dialogues")
     parser.add_argument("--model", default="chatbench-demo", help="a model type of the host, as for lm_eval")
-    parser.add_argument("--model_args", default="", help="its arguments, as for lm_eval")
+    parser.add_argument("--model-args", default="", help="its arguments, as for lm_eval")
     parser.add_argument("--dialogue", default="{}", help="keys of the dialogue block for all four runs, as JSON")
     parser.add_argument("--persona", default="any", help="the persona of the runs that have one")
-    parser.add_argument("--apply_chat_template", action="store_true")
-    parser.add_argument("--batch_size", default="16")
+    parser.add_argument("--apply-chat-template", action="store_true")
+    parser.add_argument("--batch-size", default="16")
     parser.add_argument("--device", help="where the model goes: cpu, cuda:1, ... (default: a GPU, or the CPU)")
     parser.add_argument("--limit", type=int)
-    parser.add_argument("--include_path", help="a folder of task files of your own")
+    parser.add_argument("--include-path", help="a folder of task files of your own")
     parser.add_argument("--output", type=Path, help="write the numbers to this file as JSON")
 
 

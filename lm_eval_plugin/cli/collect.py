@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     talked = parser.add_argument_group("whom people talk with")
     talked.add_argument("--model", required=True, help="a model type of lm_eval, such as hf")
-    talked.add_argument("--model_args", default="", help="its arguments, as in lm_eval")
+    talked.add_argument("--model-args", default="", help="its arguments, as in lm_eval")
     talked.add_argument("--device", help="where the model goes: cpu, cuda:1, ... (default: a GPU, or the CPU)")
     talked.add_argument("--name", help="what the data calls the model (default: as lm_eval names it in a run)")
-    talked.add_argument("--system_instruction", help="the model's system message")
+    talked.add_argument("--system-instruction", help="the model's system message")
     talked.add_argument(
-        "--chat_template", action=argparse.BooleanOptionalAction, help="talk through the model's chat template or not"
+        "--chat-template", action=argparse.BooleanOptionalAction, help="talk through the model's chat template or not"
     )
     asked = parser.add_argument_group("what people are asked")
     asked.add_argument("--participant", metavar="NUMBER", help="go on with a person's session that was left")

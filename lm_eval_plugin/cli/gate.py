@@ -39,15 +39,9 @@ _COLUMNS = (
 VERSION = 2
 """Version of the JSON form."""
 
-EXIT_CODES = (
-    "exit codes: 0 the candidate passes; 1 it fails; 2 the gate cannot be asked, and the reason stands on the standard "
-    "error; what --cannot-tell says (0 if nothing) where the interval of a drop lies on both sides of --max-drop"
-)
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.epilog = EXIT_CODES
     parser.add_argument(
         "--baseline", required=True, type=Path, metavar="RUN", help="the folder of the run to hold against"
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 from lm_eval_plugin.border.terminal import say
+from lm_eval_plugin.cli.examples import EPILOGS
 from lm_eval_plugin.cli.shared import INTERRUPTED
 from lm_eval_plugin.errors import ChatbenchError
 
@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, str] = {
     "list": "list presets, policies, personas, habits and metrics with one line each",
     "guide": "show the pages of documentation",
     "doctor": "check what works here and which simulators would load",
+    "completion": "print a script with which a shell completes commands and options",
     "path": "print where a part of the installation is, for use in other commands",
 }
 """The subcommands: each is a module of `commands`, with `_` for `-`, that has `add_arguments` and `run`."""
@@ -67,13 +68,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = _parser()
-    chosen = parser.parse_args(arguments)
+    given = hyphenated(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in given if not word.startswith("-")), None)
+    parser = make_parser(named)
+    chosen = parser.parse_args(given)
     if chosen.command is None:
         parser.print_help()
         return 0
     code: int = _module(chosen.command).run(chosen)
     return code
+
+
+def hyphenated(arguments: Sequence[str]) -> list[str]:
+    """The arguments with hyphens in the names of options, for those who type them with underscores as lm_eval has them."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return [*(_with_hyphens(word) for word in arguments[:end]), *arguments[end:]]
+
+
+def _with_hyphens(word: str) -> str:
+    name, equals, value = word.partition("=")
+    return f"{name.replace('_', '-')}{equals}{value}" if word.startswith("--") and " " not in name else word
 
 
 def _show_what_cannot_be_encoded() -> None:
@@ -91,16 +105,42 @@ def _unread() -> int:
     return BROKEN_PIPE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="chatbench", description="Interactive evaluation in lm-evaluation-harness.")
-    parser.add_argument("--version", action="version", version=importlib.metadata.version("chatbench-lm-eval"))
+def make_parser(command: str | None) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    Args:
+        command: The one whose arguments are to be known; the others are there by name, so that none waits for all modules.
+    """
+    parser = argparse.ArgumentParser(
+        prog="chatbench",
+        description="Interactive evaluation in lm-evaluation-harness.",
+        epilog="chatbench COMMAND --help shows the options of a command, two examples and its exit codes; chatbench guide the "
+        "pages of documentation.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        # Imported here and not above, so that Ctrl-C is answered from the start.
-        _module(name).add_arguments(
-            commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+        known = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=EPILOGS[name].text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        if name == command:
+            # Imported here and not above, so that Ctrl-C is answered from the start.
+            _module(name).add_arguments(known)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked for only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import importlib.metadata
+
+        print(importlib.metadata.version("chatbench-lm-eval"))
+        parser.exit()
 
 
 def _module(name: str) -> ModuleType:

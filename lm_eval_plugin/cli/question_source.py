@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.border.terminal import say
+from lm_eval_plugin.config.dialogue import DEFAULT_SIMULATOR
+from lm_eval_plugin.config.simulator import read_simulator
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.errors import ConfigError
@@ -41,7 +45,8 @@ def asked_questions(chosen: argparse.Namespace, settings: dict[str, Any]) -> tup
         raise ConfigError("--choice belongs to a QUESTION on the command line")
     if chosen.task is not None:
         return _from_task(chosen, settings)
-    config = dialogue_config(settings.pop("simulator", "demo"), settings).model_copy(update=_ONCE)
+    simulator = settings.pop("simulator", None) or _for_own_question()
+    config = dialogue_config(simulator, settings).model_copy(update=_ONCE)
     if chosen.file is not None:
         return read_file(chosen.file), config
     return [_read({"question": chosen.question, "choices": chosen.choice}, "the command line")], config
@@ -57,6 +62,24 @@ def read_file(file: Path) -> list[Asked]:
     if not read:
         raise ConfigError(f"{file} holds no question; give objects with question and choices")
     return read
+
+
+def _for_own_question() -> str:
+    """Who brings a question of one's own, said in a line: the released simulator if it is here, else one that needs no model.
+
+    The demo's simulator knows the demo's 48 questions alone and would talk about another one.
+    """
+    from lm_eval_plugin.doctor.files import is_at_hand
+
+    if is_at_hand(read_simulator(DEFAULT_SIMULATOR, "chatbench simulate")):
+        say(f"chatbench: the user is {DEFAULT_SIMULATOR}; --user names another", file=sys.stderr)
+        return DEFAULT_SIMULATOR
+    say(
+        f"chatbench: the user is scripted, since {DEFAULT_SIMULATOR} is not in the local cache; --user {DEFAULT_SIMULATOR} "
+        "downloads and takes it (0.3 GB)",
+        file=sys.stderr,
+    )
+    return "scripted"
 
 
 def _read(fields: Mapping[str, Any], where: str) -> Asked:

@@ -39,26 +39,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--doc", type=int, help="with --task: the place of its question, from 0, instead of a drawn one"
     )
-    source.add_argument("--include_path", help="with --task: a folder of task files of your own")
+    source.add_argument("--include-path", help="with --task: a folder of task files of your own")
     sides = parser.add_argument_group("who talks")
     sides.add_argument(
-        "--user", help="a simulator: a preset, a policy, a mapping as JSON, or human (default: demo, or the task's own)"
+        "--user",
+        help="a simulator: a preset, a policy, a mapping as JSON, or human (default: the task's own; for a question of your "
+        "own the released simulator if it is in the local cache, else scripted)",
     )
     sides.add_argument("--assistant", default="chatbench-demo", help="a model type of the host such as hf, or human")
-    sides.add_argument("--assistant_args", default="", help="its arguments, as in --model_args of lm_eval")
+    sides.add_argument("--assistant-args", default="", help="its arguments, as in --model_args of lm_eval")
     sides.add_argument(
         "--device", help="where the assistant's model goes: cpu, cuda:1, ... (default: a GPU, or the CPU)"
     )
-    sides.add_argument("--system_instruction", help="the assistant's system message")
+    sides.add_argument("--system-instruction", help="the assistant's system message")
     sides.add_argument(
-        "--chat_template",
+        "--chat-template",
         action=argparse.BooleanOptionalAction,
         help="talk through the assistant's chat template or not",
     )
     how = parser.add_argument_group("how")
+    how.add_argument("--max-turns", type=_turns, metavar="N", help="messages of the user before the answer is forced")
     how.add_argument("--dialogue", default="{}", help="further keys of a dialogue block, as JSON")
     how.add_argument("--seed", type=_seed, default=0, help="from 0 to 4294967295 (default: 0)")
     how.add_argument("--json", action="store_true", help="print each transcript as one line of JSON, for programs")
+
+
+def _turns(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
 
 
 def _seed(text: str) -> int:
@@ -148,7 +157,7 @@ class _Stage:
             self._print_left(asked.question, said, {"error": str(error)})
             raise
         if self._json:
-            print(_encodable(transcript.to_json()), flush=True)
+            print(_encodable(_with_question(transcript, asked)), flush=True)
         else:
             self._print_end(transcript, asked)
         return True
@@ -200,6 +209,12 @@ class _Stage:
         self._console.print(Text.assemble(*parts), soft_wrap=True)
 
 
+def _with_question(transcript: Transcript, asked: Asked) -> str:
+    """The transcript with what it is about: the question, and its right letters, null where nobody said."""
+    about = {"stem": asked.question.stem, "choices": list(asked.question.choices), "right": asked.right or None}
+    return json.dumps({**json.loads(transcript.to_json()), "question": about}, ensure_ascii=False)
+
+
 def _encodable(line: str) -> str:
     """One line of JSON that the standard output can hold: where its encoding lacks a character, with JSON's escapes."""
     try:
@@ -212,11 +227,11 @@ def _encodable(line: str) -> str:
 def _check_options(chosen: argparse.Namespace) -> None:
     """Refuse what would be ignored."""
     if chosen.task is None and (
-        idle := [name for name in ("doc", "include_path") if getattr(chosen, name) is not None]
+        idle := [name for name in ("doc", "include-path") if getattr(chosen, name.replace("-", "_")) is not None]
     ):
         raise ConfigError(f"--{' and --'.join(idle)} mean something with --task alone")
     if chosen.assistant == "human" and (chosen.assistant_args or chosen.device):
-        raise ConfigError("--assistant_args and --device are for a model; the assistant is human")
+        raise ConfigError("--assistant-args and --device are for a model; the assistant is human")
 
 
 def _check_texts(chosen: argparse.Namespace) -> None:
@@ -240,4 +255,6 @@ def _settings(chosen: argparse.Namespace) -> dict[str, Any]:
         raise ConfigError(
             "--dialogue: each question is talked about once here; repeats is for lm_eval and simulate_many"
         )
+    if chosen.max_turns is not None:
+        given["max_turns"] = chosen.max_turns
     return given if chosen.user is None else {**given, "simulator": name_or_mapping(chosen.user, "--user")}

@@ -74,15 +74,30 @@ def validated(kind: type[StrictType], values: Mapping[str, Any], where: str) -> 
 
 
 _MOST_NAMED = 20
+_SHORTEST = 3
+"""Characters that a name must have for its beginning another word to mean something."""
+_A_SLIP = 0.8
+"""From this ratio on, a name differs by a slip of the hand."""
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a sentence that says which name was meant, if one is near, and which there are."""
     names = list(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    meant = f"; did you mean {close[0]!r}?" if close else ";"
+    close = _meant(str(name), names)
+    meant = f"; did you mean {close!r}?" if close else ";"
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return f"{meant} Known: {', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _meant(name: str, names: list[str]) -> str | None:
+    """The name that is nearest; what is longer or shorter than one by its end alone, as accuracy than acc, means that one."""
+    whole = name.lower()
+    begun = [known for known in names if len(known) >= _SHORTEST and whole.startswith(known.lower())]
+    close = difflib.get_close_matches(whole, names, n=1, cutoff=0.5)
+    best = difflib.SequenceMatcher(None, close[0], whole).ratio() if close else 0.0
+    if begun and best < _A_SLIP:
+        return max(begun, key=len)
+    return close[0] if close else None
 
 
 def _explain(kind: type[Strict], problem: Any, where: str) -> str:

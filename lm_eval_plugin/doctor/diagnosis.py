@@ -60,10 +60,42 @@ class Diagnosis:
 
 
 def render(diagnosis: Diagnosis, console: Console) -> None:
-    """Print a diagnosis as tables; what was read from elsewhere is printed as it is, without markup."""
+    """Print a diagnosis: a line a simulator, then the tables, then what to do, each thing once.
+
+    What was read from elsewhere is printed as it is, without markup.
+    """
+    _print_overview(console, diagnosis)
     _print_table(console, "This machine", diagnosis.fundamentals)
     for asked, checks in diagnosis.simulators.items():
-        _print_table(console, f"Simulator {asked}: {'would load' if diagnosis.loads(asked) else 'cannot run'}", checks)
+        _print_table(console, f"Simulator {asked}", checks)
+    _print_advice(console, diagnosis)
+
+
+def _print_overview(console: Console, diagnosis: Diagnosis) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for asked, checks in diagnosis.simulators.items():
+        loads = diagnosis.loads(asked)
+        why = next((check.text for check in checks if check.status is Status.PROBLEM), "")
+        verdict = Text("would load" if loads else "cannot run", style=_STYLES[Status.OK if loads else Status.PROBLEM])
+        table.add_row(Text(asked), verdict, Text(why, no_wrap=True, overflow="ellipsis"))
+    console.print(table)
+    console.print()
+
+
+def _print_advice(console: Console, diagnosis: Diagnosis) -> None:
+    """What to do; advice that differs in a name alone is said once, for all that it is about."""
+    about: dict[str, list[str]] = {}
+    for check in (*diagnosis.fundamentals, *(check for checks in diagnosis.simulators.values() for check in checks)):
+        if check.advice:
+            name = check.text.partition(":")[0]
+            about.setdefault(check.advice.replace(name, "NAME"), []).append(
+                name if name in check.advice else check.name
+            )
+    if not about:
+        return
+    console.print(Text("What to do", style="italic"))
+    for advice, names in about.items():
+        console.print(Text.assemble((f"{', '.join(dict.fromkeys(names))}: ", ""), (advice, "bold")))
 
 
 def as_json_text(diagnosis: Diagnosis) -> str:
@@ -87,10 +119,7 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.PROBLEM: "bold r
 def _print_table(console: Console, title: str, checks: Iterable[Check]) -> None:
     table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
     for check in checks:
-        text = Text(check.text)
-        if check.advice:
-            text.append(f"\n-> {check.advice}", style="bold")
-        table.add_row(Text(check.status.value, style=_STYLES[check.status]), Text(check.name), text)
+        table.add_row(Text(check.status.value, style=_STYLES[check.status]), Text(check.name), Text(check.text))
     console.print(table)
     console.print()
 

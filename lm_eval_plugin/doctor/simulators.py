@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub import HfApi, constants
 
 from lm_eval_plugin.border.masking import without_credentials
 from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.doctor.diagnosis import Check, Status, short
+from lm_eval_plugin.doctor.files import TOKENIZER_FILES, complete, in_cache, repositories
 from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
 from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.models.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
 from lm_eval_plugin.models.revisions import revision_of
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +48,12 @@ def check_simulator(config: SimulatorConfig, machine: Machine) -> tuple[Check, .
     if _is_api(config):
         return tuple(_check_api(config, machine))
     base = str(config.model_args.get("pretrained") or config.model_args.get("model") or "")
-    repositories = tuple(_check_repository(*repository, machine) for repository in _repositories(config))
+    parts = tuple(_check_repository(*repository, machine) for repository in repositories(config))
     download = _check_download(base, config.model_args) if base else []
     if config.backend != "hf":
         text = f"the backend {config.backend} sees to memory and placement by itself"
-        return (*repositories, *download, Check("memory", Status.OK, text))
-    return (*repositories, *download, *_check_placement(config, base, machine))
+        return (*parts, *download, Check("memory", Status.OK, text))
+    return (*parts, *download, *_check_placement(config, base, machine))
 
 
 def _backend_fault(config: SimulatorConfig) -> Check | None:
@@ -126,19 +124,11 @@ def _check_access(config: SimulatorConfig) -> Check:
     return Check("API", Status.PROBLEM, f"{config.backend} needs {variable}, which is not set", advice)
 
 
-def _repositories(config: SimulatorConfig) -> list[tuple[str, str, str]]:
-    """Part, name and revision of what a simulator is made of."""
-    args = config.model_args
-    revisions = {"base": args.get("revision"), "adapter": args.get("adapter_revision")}
-    parts = {"base": args.get("pretrained"), "adapter": args.get("peft"), "tokenizer": args.get("tokenizer")}
-    return [(part, str(name), revisions.get(part) or revision_of(str(name))) for part, name in parts.items() if name]
-
-
 def _check_repository(part: str, name: str, revision: str, machine: Machine) -> Check:
     where = Path(local_or_hub(name))
     if where.exists():
         return _check_folder(part, where)
-    if _in_cache(part, name, revision):
+    if in_cache(part, name, revision):
         return Check(part, Status.OK, f"{name} is in the local cache")
     try:
         if machine.hub_fault is not None:
@@ -153,7 +143,7 @@ def _check_repository(part: str, name: str, revision: str, machine: Machine) -> 
 def _check_download(base: str, args: Mapping[str, Any]) -> list[Check]:
     """Whether there is room for weights that have yet to be downloaded, where their size is known."""
     revision = args.get("revision") or revision_of(base)
-    if Path(local_or_hub(base)).exists() or _in_cache("base", base, revision):
+    if Path(local_or_hub(base)).exists() or in_cache("base", base, revision):
         return []
     try:
         size_and_width = _size(base, args)
@@ -172,42 +162,10 @@ def _check_download(base: str, args: Mapping[str, Any]) -> list[Check]:
 
 
 def _check_folder(part: str, folder: Path) -> Check:
-    if _complete(part, lambda file: str(folder / file) if (folder / file).is_file() else None):
+    if complete(part, lambda file: str(folder / file) if (folder / file).is_file() else None):
         return Check(part, Status.OK, f"folder {folder}")
-    wanted = " or ".join(_TOKENIZER_FILES) if part == "tokenizer" else "its configuration or its safetensors weights"
+    wanted = " or ".join(TOKENIZER_FILES) if part == "tokenizer" else "its configuration or its safetensors weights"
     return Check(part, Status.PROBLEM, f"the folder {folder} lacks {wanted}", "Give the folder of a whole model.")
-
-
-def _in_cache(part: str, name: str, revision: str) -> bool:
-    def cached(file: str) -> str | None:
-        found = try_to_load_from_cache(name, file, revision=revision)
-        return found if isinstance(found, str) else None
-
-    try:
-        return _complete(part, cached)
-    except ValueError:
-        # No name of the hub, which is said when it is asked.
-        return False
-
-
-def _complete(part: str, find: Callable[[str], str | None]) -> bool:
-    """Whether all files of a model, an adapter or a tokenizer are there; `find` gives the path of one, if it is."""
-    if part == "tokenizer":
-        return any(find(file) for file in _TOKENIZER_FILES)
-    if part == "adapter":
-        return bool(find("adapter_config.json") and find("adapter_model.safetensors"))
-    if not find("config.json"):
-        return False
-    index = find("model.safetensors.index.json")
-    shards = _shards(Path(index)) if index else {"model.safetensors"}
-    return all(map(find, shards))
-
-
-def _shards(index: Path) -> set[str]:
-    try:
-        return set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-    except (OSError, ValueError, KeyError, AttributeError):
-        return {"model.safetensors"}
 
 
 def _check_placement(config: SimulatorConfig, base: str, machine: Machine) -> list[Check]:

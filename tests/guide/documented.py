@@ -54,7 +54,7 @@ def _blocks(page: Path) -> Iterator[Block]:
 def first_line_that_differs(documented: str, printed: str) -> str | None:
     """The first documented line that was not printed behind the one before it; None if all were.
 
-    A line of `...` stands for any lines, `/.../` for any folders; numbers may be off a little.
+    A line of `...` stands for any lines, `...` in a line for any word; numbers may be off a little.
     """
     lines = iter(printed.splitlines())
     for wanted in documented.splitlines():
@@ -68,7 +68,7 @@ def first_line_that_differs(documented: str, printed: str) -> str | None:
 def same_line(documented: str, printed: str) -> bool:
     """Whether two lines have the same words in the same order, and numbers that are nearly the same."""
     pattern = re.escape(_squeezed(_NUMBER.sub("\0", documented))).replace("\0", f"({_NUMBER.pattern})")
-    found = re.fullmatch(pattern.replace(re.escape("/.../"), r"/\S*?"), _squeezed(printed))
+    found = re.fullmatch(pattern.replace(re.escape("..."), r"\S*?"), _squeezed(printed))
     if found is None:
         return False
     numbers = zip(_NUMBER.findall(_squeezed(documented)), found.groups(), strict=True)

@@ -55,13 +55,10 @@ NOT_RUN = {
     "chatbench first-prompts results/mistral --human microsoft/ChatBench": "data of the hub",
     "chatbench human results/mistral --human microsoft/ChatBench --model llama-3.1-8b": "data of the hub",
     "chatbench human results/new results/gpt-4o results/llama --human microsoft/ChatBench": "data of the hub",
-    "chatbench collect questions.jsonl -o my-study --model hf --model_args pretrained=MODEL --chat_template": "a person; see "
+    "chatbench collect questions.jsonl -o my-study --model hf --model-args pretrained=MODEL --chat-template": "a person; see "
     "the tests of collect",
     "chatbench train microsoft/ChatBench --base mistralai/Mistral-7B-v0.1 -o my-simulator": "weights of the hub",
     "chatbench export results/* --format openai -o chats.jsonl": "an extra and the hub; see the tests of export",
-    "chatbench human results/mistral --human microsoft/ChatBench --model llama-3.1-8b": "data of the hub",
-    "chatbench human results/new results/gpt-4o results/llama --human microsoft/ChatBench": "data of the hub",
-    "chatbench collect questions.jsonl -o my-study --model hf --model_args pretrained=MODEL --chat_template": "people at a terminal",
     "chatbench watch cache/mmlu": "goes on until it is stopped; see the tests of watch",
 }
 """Why the others are not run."""
