@@ -46,9 +46,12 @@ _FAMILIES = (
     _Words(
         "wrong",
         "not wrong",
-        re.compile(r"\b(?:wrong(?:ly|s|doing|ful)?|immoral|unethical|unacceptable|impermissible)\b"),
         re.compile(
-            r"\b(?:acceptable|permissible|fine|okay|ok|harmless|innocent|innocuous|benign|ethical|kind|ordinary|all right"
+            r"\b(?:wrong(?:ly|s|doing|ful)?|immoral|unethical|unacceptable|impermissible|crosses (?:a|the) (?:moral )?line)\b"
+        ),
+        re.compile(
+            r"\b(?:acceptable|permissible|fine|okay|ok|harmless|innocent|innocuous|benign"
+            r"|harms nobody|harms no one|ethical|kind|ordinary|all right"
             r"|morally (?:right|good|neutral))\b"
         ),
     ),

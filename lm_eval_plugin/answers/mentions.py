@@ -19,7 +19,7 @@ CLAUSE = re.compile(
     # Although Venus is hotter, Mercury is closest: the comma ends the first clause.
     rf"|(?:(?<=\n)|(?<=\. )|\A)(?:although|though|while|whereas|even though|unlike|in contrast to|rather than)\b[^.,;\n]{{0,120}},"
     # Toronto is the largest city, Ottawa is the capital.
-    rf"|, (?:and )?(?=(?:the )?{OPTION} (?:is|are|was|were|has|have)\b)",
+    rf"|, (?:and )?(?=(?:the )?{OPTION} (?!and\b|or\b|nor\b)[a-z])",
 )
 """What ends a clause of a plain text with marks."""
 
@@ -32,6 +32,7 @@ _EMPTY_WORDS = """
 the and which what who whom whose when where why how does did has have had was were are can could will would should may might
 must this that these those following statement statements option options choice choices answer correct true best one most
 many much type kind called known being been its their there than from with for into about above below all any not except
+among place says state states
 stand take takes around
 """
 _EMPTY = frozenset(_EMPTY_WORDS.split())
@@ -72,6 +73,8 @@ _AS_SUBJECT = re.compile(rf"(?:^|[,:] ?)\W{{0,3}}(?:the |an? )?{OPTION}[\"')]? (
 _REASON = re.compile(r"\b(?:because|since|as|which|where|after|before|around)\b.*", re.DOTALL)
 _KIND = re.compile(r"\b(?:which|what)(?: of (?:these|the following))? (?P<kind>[^\W\d_]{3,20})")
 _FEW_WORDS = 4
+_MANY = 3
+"""Words of the question that a clause takes up by no chance."""
 
 
 def asserted(said: str, question: Question, rejected: frozenset[str]) -> frozenset[str]:
@@ -113,17 +116,14 @@ def words_besides(text: str, question: Question) -> bool:
 
 
 def _asserts(clause: str, question: Question) -> bool:
-    if _DENIED.search(clause) or _UNREAL.search(clause):
+    if _DENIED.search(clause) or any(match[0] not in question.stem.lower() for match in _UNREAL.finditer(clause)):
         return False
     subject = _AS_SUBJECT.search(clause)
     own = content(question.stem)
     if not own:
         # Of a bare number only what it is can be said, and that may be anything.
         return subject is None and OTHER not in clause and not re.search(r"\d", clause)
-    if _answers(clause, own) or _superlatives(question.stem) & _superlatives(clause):
-        return True
-    if len(asked := own - _kind(question.stem)) > 1 and asked <= _stems(clause):
-        # It says all that is asked, so that what it says besides adds to it.
+    if _answers(clause, own) or _superlatives(question.stem) & _superlatives(clause) or _takes_up(clause, question):
         return True
     if subject is not None and _says_besides(subject["rest"], question):
         return False
@@ -131,6 +131,13 @@ def _asserts(clause: str, question: Question) -> bool:
     shared, besides = own & _stems(clause), OTHER in told or words_besides(told, question)
     # What takes up just half of the question and speaks of something else besides may answer another one.
     return len(shared) * 2 > len(own) or (len(shared) * 2 == len(own) and not besides)
+
+
+def _takes_up(clause: str, question: Question) -> bool:
+    """Whether a clause says all that is asked, or so much that what it says besides only adds to it."""
+    own, said = content(question.stem), _stems(clause)
+    asked = own - _kind(question.stem)
+    return (len(asked) > 1 and asked <= said) or (len(own & said) >= _MANY and len(own & said) * 2 > len(own))
 
 
 @lru_cache(maxsize=256)

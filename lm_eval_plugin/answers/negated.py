@@ -23,7 +23,10 @@ from lm_eval_plugin.dialogue.question import Question
 _X = rf"(?P<x>{OPTION})"
 _BEFORE = r"(?:the |an? )?[\"'(*]{0,2}"
 _BEHIND = r"[\"')\]*]{0,2}"
-_ANSWER = r"(?:the )?(?:right |correct |best |final )?(?:answer|choice|option|one|pick)\b"
+_ANSWER = r"(?:the )?(?:right |correct |best |final )?(?:answer|choice|option|one(?! of (?:them|the))|pick)\b"
+_SUBJECT = (
+    r"(?:^|(?<=[.!?;:\n])|(?<=[.!?;:\n,] )|(?<=\bbut )|(?<=\bonly )|(?<=\bwhile )|(?<=\bsince )|(?<=\bas ))(?:the )?"
+)
 _NO_VERDICT = rf"(?! (?:{_ANSWER}|(?:it|that|what|this|our|so|correct|right)\b))"
 _BE = r"(?:is|are|was|were|does|do|did|has|have|had|can|could|will|would)"
 
@@ -41,27 +44,32 @@ _DENIED = _compiled(
 )
 _NOT_THAT = _compiled(
     # Morocco is in Africa, not in Europe. Morocco is in Africa while the others are in Europe. Only Morocco is outside Europe.
-    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,80}}?,? (?:and |but )?(?:not|outside)\b{_NO_VERDICT}(?P<rest>[^.;,\n]*)",
+    rf"{_SUBJECT}{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,80}}?,? (?:and |but )?"
+    rf"(?:not|outside)\b{_NO_VERDICT}(?P<rest>[^.;,\n]*)",
+    rf"{_SUBJECT}{_X}{_BEHIND} [^.;\n]{{0,100}}\b(?:so|thus|and|which means|hence),? (?:he|she|it|they|this|that) "
+    rf"{_BE}(?:n't| not){_NO_VERDICT}(?P<rest>[^.;,\n]*)",
     rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,80}}?,? (?:while|whereas|unlike|but) (?:all )?(?:of )?(?:the )?"
     r"(?:others?|rest|other \w{2,9})\b(?P<rest>[^.;,\n]*)",
 )
 _EXCEPTED = _compiled(
     r"\b(?:except(?: for)?|other than|apart from|with the exception of|exception (?:is|being|here is)|odd one out is|but not"
+    r"|\ball (?:of them )?but|\bevery(?:thing|one| one)? but"
     r"|(?:one|only one|option) (?:that is |that's )?(?:left|remaining) is)"
     rf":? (?:for )?{_BEFORE}{_X}",
     rf"\bonly {_BEFORE}{_X} {_BE}(?:n't| not)\b",
     rf"{_X}{_BEHIND} (?:is|was|would be) the (?:odd one out|exception|outlier)\b",
     rf"{_X}{_BEHIND} (?:does not|doesn't) (?:belong|fit)\b",
     # Newton lived from 1643 to 1727, so he did not.
-    rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,100}}\b(?:so|thus|and|which means|hence),? (?:he|she|it|they|this|that) "
+    rf"{_SUBJECT}{_X}{_BEHIND} [^.;\n]{{0,100}}\b(?:so|thus|and|which means|hence),? (?:he|she|it|they|this|that) "
     rf"{_BE}(?:n't| not)(?=[.,;!]|\n|$)",
-    r"\b(?:one|option|choice|number|item|statement) (?:that|which|who) [^.\n]{0,60}?(?:n't|not|never|false)\b[^.\n]{0,60}?"
+    r"\b(?:one|option|choice|number|item|statement|the \w{3,15}) (?:that|which|who) "
+    r"[^.\n]{0,60}?(?:n't|not|never|false)\b[^.\n]{0,60}?"
     rf" (?:is|:) {_BEFORE}{_X}",
 )
 _FALSE = _compiled(
     rf"{_X}{_BEHIND}:? (?:(?:is|are|must be|seems|looks) )?(?:\w+ )?"
     r"(?:false|incorrect|wrong|untrue|inaccurate|a myth|not true|not correct|not accurate)\b",
-    r"\b(?:false|incorrect|untrue|wrong|inaccurate) (?:one|option|statement|claim|choice|answer)?(?: here)? ?(?:is|:)"
+    r"\b(?:false|incorrect|untrue|wrong|inaccurate) (?:one|option|statement|claim|choice|answer)?(?: here)? ?(?:is|:)(?: that)?"
     rf" {_BEFORE}{_X}",
 )
 _LEAST = _compiled(
@@ -71,7 +79,8 @@ _LEAST = _compiled(
     rf"{_X}{_BEHIND} [^.;\n{MARKS['A']}-{OTHER}]{{0,100}}, (?:so|which means|hence) (?:it|this|that)(?: is|'s) (?:the )?least\b",
 )
 _CONCLUDED = _compiled(
-    r"\b(?:so|thus|therefore|hence|it's|it is|that's|that is|leaves|leaving|remains|must be|would be)\b,?"
+    r"\b(?:so|thus|therefore|hence|it's|it is|that's|that is|leaves|leaving|remains|must be"
+    r"|would be|has to be|can only be|should be)\b,?"
     r"(?: (?:only|the|a|an|just|us with|option|choice|with|answer is)){0,4}"
     rf" [\"'(*]{{0,2}}{_X}(?!{_BEHIND} (?:is|are|has|was)\b)(?=[^+*/^]|$)",
 )

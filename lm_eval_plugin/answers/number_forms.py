@@ -21,6 +21,8 @@ _POWER = re.compile(
     re.IGNORECASE,
 )
 _OF_FRACTIONS = (
+    "one in",
+    "1 in",
     "hal",
     "quarter",
     "thirds",
@@ -54,6 +56,7 @@ _PARTS = dict(
 )
 _FRACTION = re.compile(
     rf"\b(?P<above>{'|'.join(_COUNTS)})[ -](?P<below>half|halves|(?:{'|'.join(_PARTS)})s?)\b"
+    r"|\b(?P<one>one|1) (?:in|out of) (?:every )?(?P<of>\d{1,9})\b"
     rf"|\b(?P<some>{'|'.join(_COUNTS)}) (?:out of|over) (?P<all>{'|'.join(_COUNTS)})\b",
     re.IGNORECASE,
 )
@@ -65,6 +68,8 @@ def _with_fractions(text: str) -> str:
 
 
 def _in_digits(match: re.Match[str]) -> str:
+    if match["one"]:
+        return f"1/{match['of']}"
     if match["some"]:
         return f"{_COUNTS[match['some'].lower()]}/{_COUNTS[match['all'].lower()]}"
     above, below = _COUNTS[match["above"].lower()], match["below"].lower()

@@ -42,7 +42,7 @@ _SPACED = re.compile(r" [/x]|/ ")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _ORDINAL = re.compile(
     rf"\b(?=[tfsenl\d])(?<!my )(?:the )?(?:(?P<word>{'|'.join(_ORDINALS)})|(?P<digits>\d{{1,2}})(?:st|nd|rd|th)|(?P<last>last))"
-    r" (?:option|choice|answer|one)\b"
+    r" (?:option|choice|answer|statement|one)\b"
     rf"|\b(?=t)the (?P<bare>{'|'.join(_ORDINALS)}|last)(?=[.!]? ?(?:\n|$))"
     r"|\b(?:option|choice|number) (?P<number>\d{1,2})(?!\d|\.\d)",
     re.IGNORECASE,
@@ -88,7 +88,7 @@ _ENDS = rf"(?-i:{_AFTER})"
 _NUMBERS_LISTED = re.compile(rf"{ANY}(?:, ?(?:and )?{ANY}){{2,}}")
 _BETWEEN_LISTED = r"[\s.,;:|/\-*•()\"']{0,8}(?:and |or )?"
 # `B. 56`, `56 (B)` and `B is 56` mention one option once.
-_SAME_TWICE = re.compile(rf"({OPTION})(?:[ .):(,|\"'\-]{{0,5}}(?:is |= ?)?\1){{1,9}}\)?")
+_SAME_TWICE = re.compile(rf"({OPTION})(?!\) ?\()(?:[ .):(,|\"'\-]{{0,5}}(?:is |= ?)?\1){{1,9}}\)?")
 
 
 def marked(text: str, question: Question) -> str:
@@ -149,7 +149,7 @@ def _calculated(match: re.Match[str]) -> bool:
 
 
 def _by_number(match: re.Match[str], question: Question) -> str:
-    if match["bare"] and of_judgements(question):
+    if (match["bare"] or match[0].lower().endswith("statement")) and of_judgements(question):
         # `The second` is a scenario there, or a statement.
         return match[0]
     if (match["bare"] or match[0].endswith(" one")) and not _NAMES_ONE.search(

@@ -101,7 +101,7 @@ def _shape(text: str) -> str:
     spaced = (
         r"\s?".join(map(re.escape, re.findall(r"\w+|[^\w\s]", text)))
         if "=" in text
-        else r"\s".join(map(re.escape, text.split()))
+        else r"\s".join(map(re.escape, text.split())).replace("'", "'?")
     )
     plural = "(?:e?s)?" if len(text) >= _PLURAL_FROM and text.isalpha() else ""
     return rf"{spaced}{plural}{_NO_PART}"
@@ -152,10 +152,21 @@ def option_of(number: str, unit: str, values: Values) -> str | None:
     if value in values[own]:
         return values[own][value]
     decimals = len(number.partition(".")[2]) if re.fullmatch(r"-?\d+\.\d+", number) else 0
+    if len(number.replace(".", "").lstrip("-0").rstrip("%")) >= _SIGNIFICANT and "/" not in number:
+        places = len(number.rstrip("%").partition(".")[2]) + 2 * number.endswith("%")
+        coarse = {
+            letter for each, letter in values[own].items() if each.denominator > 1 and round(each, places) == value
+        }
+        if len(coarse) == 1:
+            return coarse.pop()
     near = {
         letter for each, letter in values[own].items() for places in range(1, decimals) if each == round(value, places)
     }
     return near.pop() if len(near) == 1 else None
+
+
+_SIGNIFICANT = 3
+"""Digits that a rounded number must have to stand for what it is rounded from: 2.78 % for 1/36."""
 
 
 def _in_full(unit: str) -> str:

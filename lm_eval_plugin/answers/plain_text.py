@@ -35,7 +35,7 @@ _BOXED = re.compile(r"\\boxed\s?\{([^{}]{0,300})\}")
 _SYMBOLS: _Replacements = (
     (re.compile(r"(?<=[A-Za-z])_\{?(\d{1,3})\}?"), r"\1"),
     (re.compile(r"\bsqrt ?\((\d{1,20})\)"), r"√\1"),
-    (re.compile(r"\\(?:times|cdot)\b ?"), " x "),
+    (re.compile(r"\\(?:times|cdot)(?![a-zA-Z]) ?"), " x "),
     (re.compile(r"\\(?:[,;:! ()\[\]]|quad\b|left\b|right\b)"), " "),
     (re.compile(r"\\pi\b"), "π"),
     (re.compile(r"\b10\*\*(?=-?\d)"), "10^"),
@@ -60,7 +60,8 @@ _OWN_ANSWER = re.compile(
 _TOKEN = re.compile(r"\d[\d.,%]*|[^\W\d_]{4,}")
 _QUOTE = re.compile(r"^>[^\n]*$", re.MULTILINE)
 _PARENTHETICAL = re.compile(
-    r",? (?<=, )(?:though|however|then|of course|in fact|indeed|by contrast|in contrast), ", re.IGNORECASE
+    r",? (?<=, )(?:though|however|then|of course|in fact|indeed|by contrast|in contrast|on the other hand|in turn), ",
+    re.IGNORECASE,
 )
 _OF_THE_USER = re.compile(
     r"\b(?:you (?:said|wrote|chose|picked|answered|asked|mentioned|thought|think|got)"

@@ -39,6 +39,7 @@ _END = 10_000
 """How many characters of a long reply are read at each end, where answers stand; what lies between is not read."""
 
 
+_LETTER_FIRST = re.compile(r"\W{0,4}(?:option |answer )?[a-z](?:\W|$)")
 _CORRECTION = re.compile(
     r"(?:^|[.!?…\n,-])\s?(?:but |oh,? |hmm,? )?(?:wait|actually|sorry|correction|apologies)\b"
     r"|\b(?:scratch that|i apologi[sz]e|i (?:made a mistake|was wrong|meant|mean|miscounted)|let me (?:re\w+|double[- ]?check))\b"
@@ -142,7 +143,9 @@ def _stated(
 def _lacking(said: str, reading: _Reading) -> frozenset[str] | None:
     """The options that a verdict names, or of which it is said that they lack what the question asks about."""
     walk = walked(said, reading.question, reading.polarity)
-    found = outright(said, alone=walk is None and not reading.guides)
+    # `It releases oxygen` says that the statement of this text is true, and not which is false; a letter is an answer.
+    text_alone = reading.polarity is Polarity.FALSE and not _LETTER_FIRST.match(reading.whole)
+    found = outright(said, alone=walk is None and not reading.guides and not text_alone)
     if found is not None or reading.guides:
         return found
     return (walk and walk.letters) or lacking(said, reading.question, reading.polarity)

@@ -14,7 +14,9 @@ _GUIDES = re.compile(
     r"|\b(?:not (?:quite|yet|exactly)|nearly there|nice try|(?:good|great|nice|close) (?:guess|try|attempt)"
     r"|(?:try|guess|think|look|count) (?:again|once more)|(?:try|have) (?:another|one more)|another (?:go|try|guess)"
     r"|have a go|keep (?:going|trying)|your turn|almost(?: there| right)?[,!.]|on the right track|(?:is|was|are|very|so) close\b"
-    r"|(?:isn't|not|wasn't) (?:it|right|that|him|her|them)(?=[.,!:;])|(?:can't|cannot|won't|not going to) (?:give|tell) you)"
+    r"|(?:isn't|not|wasn't) (?:it|right|that|him|her|them)(?=[.,!:;])"
+    r"|you(?:'ve| have)? (?:seem to|forgot|added|subtracted|multiplied|divided|counted|mixed|confused|missed|swapped)\b"
+    r"|(?:can't|cannot|won't|not going to) (?:give|tell) you)"
     r"|(?:^|[.!?\n] ?)(?:close|nearly|almost|careful)\b"
     r"|(?:^|[.!?\n] ?)(?:good|nice) thinking,? but\b",
 )
@@ -31,8 +33,8 @@ _LAST_STEP = re.compile(
     r"(?:^|[.!?:\n] ?)(?:so |and |then |now,? |next,? |from there,? )*"
     r"(?:go on|go ahead|carry on|continue|add|subtract|multiply|divide|use"
     r"|find|look|try|think|check (?:that|if|whether|your|again|it|the|which|how|each)|count|take|compare|work"
-    r"|see (?:if|what|whether|how)|have a|give it|ask yourself|rule|eliminate)\b"
-    r"[^.!?\n]{0,200}[.!…]?[\s)\"'*]{0,8}\Z",
+    r"|see (?:if|what|whether|how)|have a|give it|ask yourself|rule|eliminate"
+    r"|(?:but )?you(?:'ll)? (?:still )?(?:have|need|ought) to|you should)\b[^.!?\n=]{0,200}[.!…]?[\s)\"'*]{0,8}\Z",
 )
 """A last sentence that tells the user what to do next: `Now add half of that.`"""
 _LAST_SENTENCE = re.compile(r"[^.!?\n]{1,400}\?[\s)\"'*]{0,8}\Z")

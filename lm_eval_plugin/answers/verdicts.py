@@ -71,7 +71,7 @@ _VERDICTS = _compiled(
     # B fits, but not: the nucleus holds the DNA.
     rf"{GROUP} (?:fits|applies|holds|wins)(?= (?:here|best|well|exactly|perfectly|the (?:facts|description|bill))\b|[.,;!)]|\n|$)",
     # B. 56 - yes
-    rf"{GROUP}[\s:|.,\-\")=]{{0,6}}(?:✅|✓|✔|☑|\b(?:correct|yes|right|it is)\b)",
+    rf"{GROUP}[\s:|.,\-\")=]{{0,6}}(?:✅|✓|✔|☑|\b(?:correct|yes|right|it is(?=[.!,]|\n|$))\b)",
 )
 OUTRIGHT = _compiled(
     # Of these it does not matter what the question asks for: `B is correct` may speak of a statement, `the answer is B` not.
@@ -89,7 +89,8 @@ _LEADS = (
     r"so|thus|therefore|hence|is|are|be|it's|its|that's|leaves|leaving|remains|say|think|guess|gives|giving|makes"
     r"|get|gets|equals?|works out (?:to|at)|adds? up to|totals?|averages(?: out)?(?: to)?|comes out (?:as|at|to)|amounts to"
     r"|come to|means|mean|matches|corresponds to|comes to|simplifies to|only|probably|closest to|nearest to|(?:known|described) as"
-    r"|called|(?:instance|example|case|form|kind|type) of|constitutes|finally|down to|ist|est|es|font|donc"
+    r"|called|according to|(?:it|that|this) was|(?:instance|example|case|form|kind|type) of|constitutes|finally|down to"
+    r"|ist|est|es|font|donc"
 )
 _CONCLUSIONS = _compiled(
     rf"(?:\b(?:{_LEADS})\b,?|=|≈|→|⇒|等于|是)(?: (?:in|at|on)\b)?{_FILL}{GROUP}{_NO_CALCULATION}",
@@ -97,6 +98,10 @@ _CONCLUSIONS = _compiled(
     # It stands for B, it was written by B, it describes B.
     rf"\b(?:it|that|this)(?:'s| is| was| stands| refers)(?: \w{{1,20}})? (?:by|for|to) (?:the )?{GROUP}",
     rf"\b(?:it|that|this) (?:describes|suggests|indicates|sounds like|looks like|points to) (?:the |an? )?{GROUP}",
+    # The novel is by B. So the company must sell B.
+    rf"\bthe \w{{2,15}} (?:is|was)(?: \w{{2,12}})? by (?:the )?{GROUP}",
+    rf"\b(?:so|thus|therefore|hence),? [^.,;:\n={MARKS['A']}-{OTHER}]{{1,60}}?\b(?:must|should|will|has to|have to|needs? to|can)"
+    rf" (?!be\b|not\b)\w{{2,12}} (?:at |for |to )?{GROUP}{_NO_CALCULATION}",
     # It is needed B: She needs B of them.
     rf"\b(?:you|we|they|he|she|one) needs? {_FILL}{GROUP}",
     rf"(?:^|[.!?\n] ?)(?:sounds|looks) like (?:the |an? )?{GROUP}",
@@ -110,7 +115,7 @@ _RESULTS = _compiled(
 """What comes out of a calculation, an option or not."""
 
 _FIRST = re.compile(
-    rf"\W{{0,8}}?(?:the |an? )?(?P<group>{OPTION})(?!{AND}{OPTION})"
+    rf"\W{{0,8}}?(?:the |an? )?(?P<group>{OPTION})(?!{AND}{OPTION})(?!\)? ?[(=*/+^→x]\W)"
     rf"(?= ?(?:[^\w ]|because\b|since\b|as\b|(?:does|did|do)\b|[a-z]{{2,15}}[.,;!]|$))"
 )
 _LAST = re.compile(

@@ -26,7 +26,7 @@ _FOR = re.compile(
     r"[✅✓✔☑]|\b(?:correct|right|true|yes|fits|matches|applies|best|this is (?:it|the (?:answer|one))|accurate|valid)\b",
 )
 _AGAINST = re.compile(
-    r"[❌✗✘☐]|\b(?:incorrect|wrong|false|not|no(?!t\b)|never|unrelated|irrelevant|untrue|inaccurate|invalid|impossible|neither|nor"
+    r"[❌✗✘☐]|\b(?:incorrect|wrong|false|not|no(?!t\b)|never|non-|unrelated|irrelevant|untrue|inaccurate|invalid|impossible|neither|nor"
     r"|cannot|fails?|lacks?|too (?:small|big|large|high|low))\b|n't\b",
 )
 _SIGN = re.compile(r"[✅✓✔☑❌✗✘☐]")
