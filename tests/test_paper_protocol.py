@@ -15,7 +15,8 @@ from sample_runs import Writer
 
 from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.config.dialogue import read_dialogue_block
-from lm_eval_plugin.config.protocol import PAPER_POLICIES, is_of_paper, protocol_label
+from lm_eval_plugin.config.protocol import PAPER_POLICIES
+from lm_eval_plugin.config.protocol_label import is_of_paper, protocol_label
 from lm_eval_plugin.dialogue.engine import Reply, converse
 from lm_eval_plugin.dialogue.transcript import Role, StopReason
 from lm_eval_plugin.errors import ConfigError, ModelError

@@ -174,6 +174,13 @@ def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[
     return merged
 
 
+def put_over(block: object, override: object) -> Any:
+    """A block with another put over it; the other alone where one of them is no mapping, which is refused later."""
+    if not isinstance(block, Mapping) or not isinstance(override, Mapping):
+        return override
+    return merge_blocks(block, override)
+
+
 def read_dialogue_block(block: object, where: str) -> DialogueConfig:
     """Check a `dialogue:` block and resolve its simulator.
 

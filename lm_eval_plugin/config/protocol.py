@@ -17,26 +17,24 @@ Source: ChatBench, sections on user simulation and AI alone; interactive-eval @ 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lm_eval_plugin.config.dialogue import DialogueConfig
     from lm_eval_plugin.config.simulator import SimulatorConfig
 
 PAPER = "paper"
 PAPER_POLICIES = ("two_step", "two_step_problem", "two_step_help", "iqa_eval")
 
-_ASSISTANT: Mapping[str, Any] = {"temperature": 0.7, "max_tokens": 1000}
-_BLOCK: Mapping[str, Any] = {
+PAPER_ASSISTANT: Mapping[str, Any] = {"temperature": 0.7, "max_tokens": 1000}
+PAPER_BLOCK: Mapping[str, Any] = {
     "max_turns": 10,
     "repeats": 10,
     "static": ("letter_few_shot", "letter", "free_text"),
 }
-_SIMULATOR: Mapping[str, Any] = {"temperature": 1.0, "max_tokens": 1000, "reasks": 0}
+PAPER_SIMULATOR: Mapping[str, Any] = {"temperature": 1.0, "max_tokens": 1000, "reasks": 0}
 
 
 def with_protocol(block: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,11 +45,13 @@ def with_protocol(block: Mapping[str, Any]) -> dict[str, Any]:
     simulator = block.get("simulator", PAPER_POLICIES[0])
     named = {"preset": simulator} if isinstance(simulator, str) else simulator
     return {
-        **_BLOCK,
-        "static": list(_BLOCK["static"]),
+        **PAPER_BLOCK,
+        "static": list(PAPER_BLOCK["static"]),
         **block,
-        "assistant": {**_ASSISTANT, **assistant} if isinstance(assistant, Mapping) else assistant or dict(_ASSISTANT),
-        "simulator": {**_SIMULATOR, **named} if isinstance(named, Mapping) else named,
+        "assistant": {**PAPER_ASSISTANT, **assistant}
+        if isinstance(assistant, Mapping)
+        else assistant or dict(PAPER_ASSISTANT),
+        "simulator": {**PAPER_SIMULATOR, **named} if isinstance(named, Mapping) else named,
     }
 
 
@@ -66,26 +66,3 @@ def check_policy_of_paper(simulator: SimulatorConfig, where: str) -> None:
             f"{where}: protocol paper is for the policies {', '.join(PAPER_POLICIES)}, and the simulator's is "
             f"{simulator.policy!r}; name one of them, or leave protocol out"
         )
-
-
-def protocol_label(config: DialogueConfig) -> str:
-    """`paper`, or `paper, changed: KEYS` where the configuration differs from it; empty for the default protocol."""
-    if config.protocol != PAPER:
-        return ""
-    own = config.model_dump()
-    changed = [key for key, value in _BLOCK.items() if _plain(own[key]) != _plain(value)]
-    changed += [f"assistant.{key}" for key, value in _ASSISTANT.items() if own["assistant"][key] != value]
-    changed += [f"assistant.{key}" for key in ("until", "gen_kwargs") if own["assistant"][key]]
-    changed += [f"simulator.{key}" for key, value in _SIMULATOR.items() if own["simulator"][key] != value]
-    changed += ["simulator.gen_kwargs"] * bool(own["simulator"]["gen_kwargs"])
-    changed += [key for key in ("persona", "chain_of_thought", "shuffle_choices") if own[key]]
-    return f"{PAPER}, changed: {', '.join(changed)}" if changed else PAPER
-
-
-def is_of_paper(label: str) -> bool:
-    """Whether a simulator's label, as transcripts have it, tells of the paper's protocol."""
-    return re.search(rf"\+{PAPER}(?:, changed: .*)?\Z", label) is not None
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -2,7 +2,7 @@
 
 lm_eval puts the later mapping in the place of the earlier one, key of the task by key of the task: in a YAML that includes
 another, in an entry of a group, in a group's own keys, in a task given as a mapping. For `dialogue:` that would throw away the
-block that is overridden, simulator and all. Here the blocks are merged as `configuration.merge_blocks` does, and a task that
+block that is overridden, simulator and all. Here the blocks are merged as `config.dialogue.merge_blocks` does, and a task that
 stands twice in one run, with two blocks, is two tasks: the second is named `task@simulator`.
 
 Source: lm_eval 0.4.13, `tasks/_yaml_loader.py` and `tasks/_factory.py`.
@@ -18,18 +18,11 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from lm_eval_plugin.config.dialogue import put_over
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.harness.merging_factory import MergingFactory
 
 _BLOCK = "dialogue"
-
-
-def merged(block: object, override: object) -> Any:
-    """A block with another put over it; the other alone where one of them is no mapping, which is refused later."""
-    from lm_eval_plugin.config.dialogue import merge_blocks
-
-    if not isinstance(block, Mapping) or not isinstance(override, Mapping):
-        return override
-    return merge_blocks(block, override)
 
 
 def merge_dialogue_blocks(manager: ModuleType) -> None:
@@ -39,8 +32,6 @@ def merge_dialogue_blocks(manager: ModuleType) -> None:
         manager: The module `lm_eval.tasks.manager`.
     """
     from lm_eval.tasks import _factory, _index, _yaml_loader
-
-    from lm_eval_plugin.harness.merging_factory import MergingFactory
 
     if hasattr(_yaml_loader.load_yaml, "merges_dialogue"):
         return
@@ -68,10 +59,10 @@ def _merging(load_yaml: Any) -> Any:
         block: Any = None
         for name in included if isinstance(included, list) else [included]:
             inherited = _moved(merging(path.parent / name, resolve_func=False).get(_BLOCK), path.parent / name, path)
-            block = block if inherited is None else inherited if block is None else merged(block, inherited)
+            block = block if inherited is None else inherited if block is None else put_over(block, inherited)
         if _BLOCK not in own:
             return block
-        return own[_BLOCK] if block is None else merged(block, own[_BLOCK])
+        return own[_BLOCK] if block is None else put_over(block, own[_BLOCK])
 
     merging.merges_dialogue = True  # type: ignore[attr-defined]
     return merging

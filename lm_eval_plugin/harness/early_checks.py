@@ -21,13 +21,12 @@ from lm_eval.models.api_models import TemplateAPI
 from lm_eval.utils import sanitize_model_name
 
 from lm_eval_plugin.border.masking import without_credentials
-from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of, read_dialogue_block
+from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of, put_over, read_dialogue_block
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError
-from lm_eval_plugin.harness.dialogue_overrides import merged
 from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.models.loading import backend_class, check_policy, load_model
 
@@ -84,7 +83,7 @@ def check_run(manager: Any, config: Any) -> None:
     check_output_path(config.output_path, config.model_args)
     for name, block in blocks.values():
         override = metadata.get(_BLOCK)
-        whole = block if override is None else merged(block, override)
+        whole = block if override is None else put_over(block, override)
         check_participants(read_dialogue_block(whole, f"task {name}"))
 
 
@@ -120,7 +119,7 @@ def dialogue_blocks(manager: Any, spec: str | Mapping[str, Any], below: Any = No
 def _over(block: Any, override: Any) -> Any:
     if override is None:
         return block
-    return override if block is None else merged(block, override)
+    return override if block is None else put_over(block, override)
 
 
 def _is_ours(config: Mapping[str, Any]) -> bool:

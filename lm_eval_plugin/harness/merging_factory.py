@@ -9,8 +9,7 @@ from typing import Any
 from lm_eval.tasks import _yaml_loader
 from lm_eval.tasks._factory import TaskFactory
 
-from lm_eval_plugin.config.dialogue import read_dialogue_block
-from lm_eval_plugin.harness.dialogue_overrides import merged
+from lm_eval_plugin.config.dialogue import put_over, read_dialogue_block
 
 _BLOCK = "dialogue"
 _NAME = re.compile(r"[^\w.-]+")
@@ -34,7 +33,7 @@ class MergingFactory(TaskFactory):  # type: ignore[misc]
         config: dict[str, Any] = super()._load_full_config(entry, overrides)
         if overrides and _BLOCK in overrides:
             own = super()._load_full_config(entry, None).get(_BLOCK)
-            config[_BLOCK] = overrides[_BLOCK] if own is None else merged(own, overrides[_BLOCK])
+            config[_BLOCK] = overrides[_BLOCK] if own is None else put_over(own, overrides[_BLOCK])
         return config
 
     def _build_group(
@@ -72,7 +71,7 @@ def _over(below: Mapping[str, Any] | None, above: dict[str, Any] | None) -> dict
     """The keys above, with their block put over the one below."""
     if not below or not above or _BLOCK not in below or _BLOCK not in above:
         return above
-    return {**above, _BLOCK: merged(below[_BLOCK], above[_BLOCK])}
+    return {**above, _BLOCK: put_over(below[_BLOCK], above[_BLOCK])}
 
 
 def _refines(given: Mapping[str, Any], known: Any) -> bool:

@@ -30,7 +30,6 @@ from typing import Any
 
 from lm_eval_plugin.errors import ConfigError, ServerGoneError
 from lm_eval_plugin.harness.command_errors import show_errors_plainly
-from lm_eval_plugin.harness.dialogue_overrides import merge_dialogue_blocks
 from lm_eval_plugin.harness.logging_as_lm_eval import log_as_lm_eval
 
 MODEL_ALIASES = {"chatbench-demo": "lm_eval_plugin.demo.model:DemoAssistant"}
@@ -52,6 +51,8 @@ def register(manager: ModuleType) -> None:
     """
     if getattr(manager.TaskIndex, "knows_chatbench", False):
         return
+    from lm_eval_plugin.harness.dialogue_overrides import merge_dialogue_blocks
+
     add_tasks(manager, tasks_folder())
     merge_dialogue_blocks(manager)
     check_metadata_early(manager)

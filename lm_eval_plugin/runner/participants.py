@@ -7,7 +7,8 @@ import hashlib
 from lm_eval_plugin.config.dialogue import DialogueConfig
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
-from lm_eval_plugin.config.protocol import PAPER, protocol_label
+from lm_eval_plugin.config.protocol import PAPER
+from lm_eval_plugin.config.protocol_label import protocol_label
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.errors import JudgeError, ModelError, SimulatorError
 from lm_eval_plugin.models.chat_format import chat_format_of

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import hypergeom
 
-from lm_eval_plugin.config.protocol import is_of_paper
+from lm_eval_plugin.config.protocol_label import is_of_paper
 from lm_eval_plugin.dialogue.transcript import Message, Role, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.scoring.agreement import agreement, complete

@@ -1,0 +1,315 @@
+"""The architecture: which room may import which, and how large a file and a function may get. It reads the sources alone."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGES = ("lm_eval_plugin", "chatbench_tasks")
+
+LAYERS = (
+    "lm_eval_access",
+    "errors",
+    "border",
+    "dialogue",
+    "answers",
+    "judge",
+    "simulators",
+    "config",
+    "models",
+    "cache",
+    "chatbench_data",
+    "doctor",
+    "scoring",
+    "runner",
+    "training",
+    "demo",
+    "results",
+    "comparison",
+    "harness",
+    "report",
+    "chatbench_tasks",
+    "cli",
+)
+"""The rooms from the bottom to the top; a room imports from those before it alone."""
+
+FACE = "lm_eval_plugin"
+"""The package's own `__init__`: it may show what any room has, and no room may import from it."""
+
+NO_CODE = ("__init__.py", "autoload.pth", "guide", "py.typed")
+"""What lies beside the rooms."""
+
+MOST_AT_FIRST_LEVEL = 26
+MOST_PAIRS_OF_ROOMS = 110
+MOST_LINES_OF_A_FILE = 300
+MOST_LINES_OF_A_BODY = 35
+MOST_OF_THE_MEDIAN_BODY = 6
+MOST_OF_NINE_BODIES_IN_TEN = 15
+
+LONG_FILES: Mapping[str, int] = {
+    "chatbench_tasks/task.py": 459,
+    "lm_eval_plugin/comparison/leaderboard.py": 364,
+    "lm_eval_plugin/models/lm_model.py": 310,
+    "lm_eval_plugin/models/quantized.py": 407,
+    "lm_eval_plugin/scoring/prediction_powered.py": 307,
+}
+"""Files that are still to be divided, with the lines that they have today: they may only get shorter."""
+
+LONG_BODIES: Mapping[str, int] = {
+    "lm_eval_plugin.cli.train.add_arguments": 38,
+    "lm_eval_plugin.dialogue.reasoning.__init__": 36,
+    "lm_eval_plugin.harness.registration._summarizing": 36,
+    "lm_eval_plugin.models.quantized.load_quantized": 38,
+    "lm_eval_plugin.runner.run_dialogues.hold": 40,
+}
+"""The same of functions."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A file of the package.
+
+    Args:
+        name: As Python imports it.
+        path: Below the repository.
+        tree: Its source.
+        lines: How many it has.
+    """
+
+    name: str
+    path: str
+    tree: ast.Module
+    lines: int
+
+    @property
+    def room(self) -> str:
+        parts = self.name.split(".")
+        return parts[1] if parts[0] == "lm_eval_plugin" and len(parts) > 1 else parts[0]
+
+
+def read_modules(root: Path) -> dict[str, Module]:
+    """The modules of the package below a folder, by name."""
+    paths = [path for package in PACKAGES for path in sorted((root / package).rglob("*.py"))]
+    return {name: read_module(name, path, root) for path in paths for name in [module_name(path.relative_to(root))]}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+def read_module(name: str, path: Path, root: Path) -> Module:
+    source = path.read_text(encoding="utf-8")
+    return Module(name, path.relative_to(root).as_posix(), ast.parse(source), len(source.splitlines()))
+
+
+def imported(module: Module, modules: Mapping[str, Module]) -> Iterator[tuple[str, int]]:
+    """The modules of ours that a module imports, wherever in it, with the line."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, (
+                f"{module.path}, line {node.lineno}: write the whole name instead of a relative import"
+            )
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            names = [name if name in modules else str(node.module) for name in whole]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.partition(".")[0] in PACKAGES:
+                assert name in modules, f"{module.path}, line {node.lineno}: there is no module {name}"
+                yield name, node.lineno
+
+
+def unknown_rooms(modules: Mapping[str, Module]) -> list[str]:
+    return [
+        f"{module.path}: the room {module.room} is no layer of the architecture; put the file into a room, or say in LAYERS "
+        "between which rooms the new one lies"
+        for module in modules.values()
+        if module.name != FACE and module.room not in LAYERS
+    ]
+
+
+def upward_imports(modules: Mapping[str, Module]) -> list[str]:
+    """A sentence for each import that runs from a room to one above it."""
+    return [
+        f"{module.path}, line {line}: {module.room} imports {name}, and {modules[name].room} lies above it; a room imports from "
+        "those below it alone, so move what is wanted down or hand it in from above"
+        for module in modules.values()
+        for name, line in imported(module, modules)
+        if module.name != FACE and level(modules[name].room) > level(module.room)
+    ]
+
+
+def level(room: str) -> int:
+    return LAYERS.index(room) if room in LAYERS else len(LAYERS)
+
+
+def pairs_of_rooms(modules: Mapping[str, Module]) -> set[tuple[str, str]]:
+    """Which rooms import from which."""
+    return {
+        (module.room, modules[name].room)
+        for module in modules.values()
+        if module.name != FACE
+        for name, _ in imported(module, modules)
+        if module.room != modules[name].room
+    }
+
+
+def circles(modules: Mapping[str, Module]) -> list[str]:
+    """A sentence for each circle that is met: a module that imports others until one of them imports it."""
+    graph = {
+        name: sorted({other for other, _ in imported(module, modules)} - {name}) for name, module in modules.items()
+    }
+    done: set[str] = set()
+    found: list[str] = []
+
+    def follow(name: str, way: tuple[str, ...]) -> None:
+        if name in way:
+            found.append("a circle of imports: " + " -> ".join((*way[way.index(name) :], name)))
+        elif name not in done:
+            for other in graph[name]:
+                follow(other, (*way, name))
+            done.add(name)
+
+    for name in graph:
+        follow(name, ())
+    return found
+
+
+def bodies(modules: Mapping[str, Module]) -> Iterator[tuple[str, int]]:
+    """The lines of every function's body without its docstring, comments and empty lines among them."""
+    for module in modules.values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                yield (
+                    f"{module.name}.{node.name}",
+                    (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0,
+                )
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[str, Module]:
+    return read_modules(REPOSITORY)
+
+
+def test_every_module_is_in_a_room(modules):
+    assert not unknown_rooms(modules)
+
+
+def test_no_import_runs_upward(modules):
+    assert not upward_imports(modules)
+
+
+def test_no_circle_of_modules(modules):
+    assert not circles(modules)
+
+
+def test_no_more_pairs_of_rooms_than_can_be_kept_in_mind(modules):
+    pairs = pairs_of_rooms(modules)
+
+    assert len(pairs) <= MOST_PAIRS_OF_ROOMS, f"{len(pairs)} pairs of rooms import from each other: {sorted(pairs)}"
+
+
+def test_first_level_reads_as_the_architecture():
+    entries = {
+        path.name
+        for path in (REPOSITORY / "lm_eval_plugin").iterdir()
+        if path.name != "__pycache__" and not path.name.startswith(".")
+    }
+    rooms = {entry.removesuffix(".py") for entry in entries.difference(NO_CODE)}
+
+    assert len(entries) <= MOST_AT_FIRST_LEVEL, f"lm_eval_plugin has {len(entries)} entries: {sorted(entries)}"
+    assert rooms <= set(LAYERS), f"no layer of the architecture: {sorted(rooms.difference(LAYERS))}"
+
+
+def test_no_file_is_too_long(modules):
+    long = {
+        module.path: module.lines
+        for module in modules.values()
+        if module.lines > LONG_FILES.get(module.path, MOST_LINES_OF_A_FILE)
+    }
+
+    assert not long, f"divide these files by concept, each {MOST_LINES_OF_A_FILE} lines at most: {long}"
+
+
+def test_no_function_is_too_long(modules):
+    long = {name: lines for name, lines in bodies(modules) if lines > LONG_BODIES.get(name, MOST_LINES_OF_A_BODY)}
+
+    assert not long, f"divide these functions, each {MOST_LINES_OF_A_BODY} lines at most: {long}"
+
+
+def test_most_functions_are_short(modules):
+    lines = sorted(count for _, count in bodies(modules))
+
+    assert statistics.median(lines) <= MOST_OF_THE_MEDIAN_BODY
+    assert statistics.quantiles(lines, n=10)[-1] <= MOST_OF_NINE_BODIES_IN_TEN
+
+
+def written(root: Path, sources: Mapping[str, str]) -> dict[str, Module]:
+    for name, source in sources.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    return read_modules(root)
+
+
+def test_import_inside_a_function_counts(tmp_path):
+    low = "def of():\n    from lm_eval_plugin.cli.main import main\n"
+
+    (sentence,) = upward_imports(
+        written(tmp_path, {"lm_eval_plugin/answers/low.py": low, "lm_eval_plugin/cli/main.py": "main = 1\n"})
+    )
+
+    assert sentence.startswith(
+        "lm_eval_plugin/answers/low.py, line 2: answers imports lm_eval_plugin.cli.main, and cli lies"
+    )
+
+
+def test_import_of_the_face_runs_upward(tmp_path):
+    main = "from lm_eval_plugin import simulate\n"
+
+    found = written(tmp_path, {"lm_eval_plugin/cli/main.py": main, "lm_eval_plugin/__init__.py": "simulate = 1\n"})
+
+    assert len(upward_imports(found)) == 1
+
+
+def test_import_of_a_module_as_a_name_counts(tmp_path):
+    main = "from lm_eval_plugin import errors\n"
+
+    found = written(tmp_path, {"lm_eval_plugin/errors.py": "", "lm_eval_plugin/cli/main.py": main})
+
+    assert pairs_of_rooms(found) == {("cli", "errors")}
+
+
+def test_new_room_is_unknown_until_it_has_a_layer(tmp_path):
+    (sentence,) = unknown_rooms(written(tmp_path, {"lm_eval_plugin/attic/old.py": ""}))
+
+    assert "the room attic is no layer" in sentence
+
+
+def test_circle_within_a_room_is_found(tmp_path):
+    found = written(
+        tmp_path,
+        {
+            "lm_eval_plugin/answers/a.py": "from lm_eval_plugin.answers.b import b\n",
+            "lm_eval_plugin/answers/b.py": "def b():\n    import lm_eval_plugin.answers.a\n",
+        },
+    )
+
+    assert circles(found) == [
+        "a circle of imports: lm_eval_plugin.answers.a -> lm_eval_plugin.answers.b -> lm_eval_plugin.answers.a"
+    ]
+
+
+def test_docstring_is_no_line_of_a_body(tmp_path):
+    source = 'def of():\n    """A fact.\n\n    More of it.\n    """\n    # Why.\n    return 1\n\n\n# Not of it.\n'
+
+    assert dict(bodies(written(tmp_path, {"lm_eval_plugin/errors.py": source}))) == {"lm_eval_plugin.errors.of": 1}
