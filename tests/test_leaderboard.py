@@ -15,7 +15,8 @@ from doubles import PRODUCT
 from sample_runs import Writer
 
 from lm_eval_plugin.cli import leaderboard as command
-from lm_eval_plugin.comparison.leaderboard import Outcome, entries_of, rank, shown_metrics
+from lm_eval_plugin.comparison.leaderboard import entries_of, rank, shown_metrics
+from lm_eval_plugin.comparison.standings import Outcome
 from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.runs import Run, TaskRun

@@ -8,16 +8,9 @@ import torch
 from transformers import AutoConfig, GPT2Config, LlamaConfig, MistralConfig
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.models.memory import (
-    GIB,
-    PUBLISHED,
-    Footprint,
-    Placement,
-    cgroup_free,
-    footprint,
-    free_memory,
-    place,
-)
+from lm_eval_plugin.models.footprint import PUBLISHED, Footprint, footprint
+from lm_eval_plugin.models.memory import cgroup_free, free_memory
+from lm_eval_plugin.models.placement import GIB, Placement, place
 from lm_eval_plugin.models.quantized import load_quantized
 
 LLAMA3_8B = {

@@ -12,7 +12,10 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
 
 from lm_eval_plugin.errors import ConfigError, ModelError, SimulatorError
-from lm_eval_plugin.models.quantized import dtype_for, load_quantized, quantized_layers, read_max_memory, value_bytes
+from lm_eval_plugin.models.adapters import check_declared_base
+from lm_eval_plugin.models.footprint import dtype_for, value_bytes
+from lm_eval_plugin.models.placement import read_max_memory
+from lm_eval_plugin.models.quantized import load_quantized, quantized_layers
 
 WITHOUT_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="tells what happens without a GPU")
 
@@ -91,13 +94,16 @@ def test_an_adapter_with_tensors_that_the_base_lacks_is_an_error(tmp_path, simul
         load_quantized({"pretrained": str(simulators["llama"][0]), "peft": str(adapter)}, "none")
 
 
-def test_two_different_hub_names_are_two_different_bases(tmp_path, simulators):
-    from lm_eval_plugin.models.quantized import _check_declared_base
+def test_dtype_that_torch_lacks_is_an_error_that_names_it():
+    with pytest.raises(ConfigError, match=r"model_args\.dtype is 'float8'"):
+        dtype_for("float8", "none", "cpu")
 
+
+def test_two_different_hub_names_are_two_different_bases(tmp_path, simulators):
     with pytest.raises(SimulatorError, match="was trained on 'meta-llama/Meta-Llama-3-8B'"):
-        _check_declared_base("mistralai/Mistral-7B-v0.1", "an/adapter", "meta-llama/Meta-Llama-3-8B")
-    _check_declared_base("somebody/mistral-7b-v0.1", "an/adapter", "mistralai/Mistral-7B-v0.1")
-    _check_declared_base(str(simulators["llama"][0]), "an/adapter", "mistralai/Mistral-7B-v0.1")
+        check_declared_base("mistralai/Mistral-7B-v0.1", "an/adapter", "meta-llama/Meta-Llama-3-8B")
+    check_declared_base("somebody/mistral-7b-v0.1", "an/adapter", "mistralai/Mistral-7B-v0.1")
+    check_declared_base(str(simulators["llama"][0]), "an/adapter", "mistralai/Mistral-7B-v0.1")
 
 
 def test_weights_that_cannot_be_had_say_what_to_do():

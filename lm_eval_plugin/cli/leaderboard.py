@@ -17,7 +17,7 @@ from lm_eval_plugin.border.terminal import say
 from lm_eval_plugin.cli.shared import readable_runs, write_text
 
 if TYPE_CHECKING:
-    from lm_eval_plugin.comparison.leaderboard import Ranking, Standing
+    from lm_eval_plugin.comparison.standings import Ranking, Standing
 
 VERSION = 1
 """Version of the JSON form."""

@@ -24,27 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-revision", metavar="COMMIT", help="of the data set on the hub")
     parser.add_argument("--study", default="full_study", help="the study's folder in the data (default: full_study)")
     parser.add_argument("--revision", metavar="COMMIT", help="of the base on the hub")
-    parser.add_argument("--tuning", choices=("lora", "full"), help="an adapter, or all weights (default: by the shape)")
-    parser.add_argument(
-        "--quantization", choices=("8bit", "nf4", "none"), help="of the frozen base (default: 8bit with lora)"
-    )
-    parser.add_argument(
-        "--reading", choices=("A", "B"), help="where the conversation stands in the prompt (default: A)"
-    )
-    parser.add_argument("--loss", choices=("reply", "all"), help="what is learnt of a text (default: reply)")
-    parser.add_argument("--epochs", type=float, help="passes over the examples (default: 2)")
-    parser.add_argument("--learning-rate", type=float, help="at its peak (default: 5e-5)")
-    parser.add_argument(
-        "--schedule", choices=("linear", "cosine", "constant", "constant_with_warmup"), help="default: linear"
-    )
-    parser.add_argument("--warmup-steps", type=int, metavar="N", help="updates until the peak (default: 0)")
-    parser.add_argument("--weight-decay", type=float, metavar="X", help="of AdamW (default: 0)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="examples on a device (default: by the shape)")
-    parser.add_argument("--gradient-accumulation", type=int, metavar="N", help="batches an update (default: 1)")
-    parser.add_argument("--rank", type=int, help="of the LoRA (default: 8)")
-    parser.add_argument("--alpha", type=int, help="of the LoRA (default: 32)")
-    parser.add_argument("--dropout", type=float, help="of the LoRA (default: 0.05)")
-    parser.add_argument("--targets", nargs="+", metavar="LAYER", help="layers of the LoRA (default: by the shape)")
+    _add_model_arguments(parser)
+    _add_fit_arguments(parser)
+    _add_lora_arguments(parser)
     parser.add_argument("--window", type=int, metavar="TOKENS", help="longest text (default: by the shape)")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="tokens that a prompt leaves to the reply (256)")
     parser.add_argument(
@@ -54,6 +36,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out-percent", type=int, metavar="N", help="questions held out (default: 40)")
     parser.add_argument("--seed", type=int, help="of order, dropout and new weights (default: 0)")
     parser.add_argument("--save-steps", type=int, metavar="N", help="updates between checkpoints (default: 500)")
+
+
+def _add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is trained, and what its prompts look like."""
+    parser.add_argument("--tuning", choices=("lora", "full"), help="an adapter, or all weights (default: by the shape)")
+    parser.add_argument(
+        "--quantization", choices=("8bit", "nf4", "none"), help="of the frozen base (default: 8bit with lora)"
+    )
+    parser.add_argument(
+        "--reading", choices=("A", "B"), help="where the conversation stands in the prompt (default: A)"
+    )
+    parser.add_argument("--loss", choices=("reply", "all"), help="what is learnt of a text (default: reply)")
+
+
+def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """How it learns."""
+    parser.add_argument("--epochs", type=float, help="passes over the examples (default: 2)")
+    parser.add_argument("--learning-rate", type=float, help="at its peak (default: 5e-5)")
+    parser.add_argument(
+        "--schedule", choices=("linear", "cosine", "constant", "constant_with_warmup"), help="default: linear"
+    )
+    parser.add_argument("--warmup-steps", type=int, metavar="N", help="updates until the peak (default: 0)")
+    parser.add_argument("--weight-decay", type=float, metavar="X", help="of AdamW (default: 0)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="examples on a device (default: by the shape)")
+    parser.add_argument("--gradient-accumulation", type=int, metavar="N", help="batches an update (default: 1)")
+
+
+def _add_lora_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rank", type=int, help="of the LoRA (default: 8)")
+    parser.add_argument("--alpha", type=int, help="of the LoRA (default: 32)")
+    parser.add_argument("--dropout", type=float, help="of the LoRA (default: 0.05)")
+    parser.add_argument("--targets", nargs="+", metavar="LAYER", help="layers of the LoRA (default: by the shape)")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -22,7 +22,8 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.agreement import answers_with_ai
 from lm_eval_plugin.scoring.metrics import QuestionRecord, accuracy
-from lm_eval_plugin.scoring.prediction_powered import Answers, Powered, powered_estimate
+from lm_eval_plugin.scoring.prediction_powered import Powered, powered_estimate
+from lm_eval_plugin.scoring.stratified_sample import Answers
 
 _CONDITIONS = {"direct": "directtoai"}
 

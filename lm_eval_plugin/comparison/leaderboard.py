@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
+from lm_eval_plugin.comparison.comparable_runs import common_scores, differences, with_common_questions
+from lm_eval_plugin.comparison.standings import AgainstAbove, Entry, Outcome, Ranking, Standing
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.results.runs import Run, TaskRun, differing_settings
+from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, METRICS, QuestionRecord
-from lm_eval_plugin.scoring.statistics import Estimate, PairedTest, holm, mean_estimate, paired_test, pooled_estimate
+from lm_eval_plugin.scoring.statistics import Estimate, holm, mean_estimate, paired_test, pooled_estimate
 from lm_eval_plugin.scoring.summary import scores_of
 
 ALPHA = 0.05
@@ -28,108 +29,6 @@ RANKED = ("acc", "acc_static")
 
 ALWAYS = (*RANKED, "acc_gap")
 """The metrics that every leaderboard shows."""
-
-
-class Outcome(str, Enum):
-    """What the paired test says of a run and the one above it.
-
-    WORSE: on the common questions it is worse than the one above, as the ranking has it.
-    NOT_DISTINGUISHABLE: the common questions do not tell the two apart.
-    BETTER: on the common questions it is better than the one above, against the ranking, which rests on all questions.
-    """
-
-    WORSE = "worse"
-    NOT_DISTINGUISHABLE = "not distinguishable"
-    BETTER = "better on the common questions"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What of a run enters the ranking of one simulator; its dialogues are left behind.
-
-    Args:
-        model: The model's name, as the run has it.
-        date: When the run was.
-        folder: Where it is.
-        simulator: The label of the simulated user.
-        dialogues: How many dialogues it has.
-        unscored: How many of them ended by a model error.
-        settings: Its tasks, with their settings alone.
-        scores: For each metric and task the scores of each question; none for a question that has no score. A question
-            is its id and how many of that id stand before it.
-    """
-
-    model: str
-    date: str
-    folder: str
-    simulator: str
-    dialogues: int
-    unscored: int
-    settings: Mapping[str, TaskRun]
-    scores: Mapping[str, Mapping[str, Mapping[tuple[str, int], Sequence[float]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class AgainstAbove:
-    """How a run compares with the one above it.
-
-    Args:
-        outcome: In a word.
-        test: The paired test; its difference is the one above - this one.
-        adjusted: Its p-value by Holm's correction for the tests of the ranking; None for a single common question.
-    """
-
-    outcome: Outcome
-    test: PairedTest
-    adjusted: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One line of a ranking.
-
-    Args:
-        name: The model's name, with date and folder where several runs have that name.
-        model: The model's name alone.
-        date: When the run was.
-        folder: Where it is.
-        questions: How many questions it has.
-        dialogues: How many dialogues.
-        unscored: How many of them ended by a model error.
-        estimates: The metrics that can be told, with their 95 % intervals.
-        ranks: The rank by each of acc, acc_static and the metric of the ranking, from 1; equal values share one.
-        above: The test against the one above; None for the first, and where the metric is missing.
-    """
-
-    name: str
-    model: str
-    date: str
-    folder: str
-    questions: int
-    dialogues: int
-    unscored: int
-    estimates: Mapping[str, Estimate]
-    ranks: Mapping[str, int]
-    above: AgainstAbove | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """Runs with one simulator, each of which has questions in common with each other one; best first.
-
-    Those without the metric stand last.
-
-    Args:
-        simulator: The simulator's label.
-        standings: One a run.
-        warnings: Where its runs are not comparable, each against the first.
-        apart: Which of the label's rankings it is, from 1, if there are several because runs have no common question; else 0.
-    """
-
-    simulator: str
-    standings: tuple[Standing, ...]
-    warnings: tuple[str, ...]
-    apart: int = 0
 
 
 def shown_metrics(metric: str) -> tuple[str, ...]:
@@ -209,7 +108,7 @@ def rank_all(entries: Iterable[Entry], metric: str = "acc") -> list[Ranking]:
         groups.setdefault(entry.simulator, []).append(entry)
     rankings = []
     for simulator in sorted(groups):
-        parts = [_ranking(simulator, part, names, metric) for part in _with_common_questions(groups[simulator], metric)]
+        parts = [_ranking(simulator, part, names, metric) for part in with_common_questions(groups[simulator], metric)]
         rankings += [_apart(place, parts) for place in range(len(parts))] if len(parts) > 1 else parts
     return rankings
 
@@ -219,32 +118,6 @@ def _apart(place: int, parts: Sequence[Ranking]) -> Ranking:
     names = ", ".join(standing.name for standing in parts[place].standings)
     reason = f"{names}: no common questions with some run of the same simulator, so they are not ranked together"
     return replace(parts[place], apart=place + 1, warnings=(reason, *parts[place].warnings))
-
-
-def _with_common_questions(entries: Sequence[Entry], metric: str) -> list[list[Entry]]:
-    """The runs in as many parts as it takes for each two of a part to have a common question; the largest run first."""
-    parts: list[list[Entry]] = []
-    for entry in sorted(entries, key=lambda each: (-_size(each, metric), each.model, each.date, each.folder)):
-        part = next((part for part in parts if all(_comparable(entry, other, metric) for other in part)), None)
-        if part is None:
-            parts.append([entry])
-        else:
-            part.append(entry)
-    return parts
-
-
-def _size(entry: Entry, metric: str) -> int:
-    return sum(bool(scores) for questions in entry.scores[metric].values() for scores in questions.values())
-
-
-def _comparable(entry: Entry, other: Entry, metric: str) -> bool:
-    """Whether some question has the metric in both runs, or if one run lacks it everywhere, is in both."""
-    if _pairs(entry, other, metric):
-        return True
-    told = _size(entry, metric) and _size(other, metric)
-    return not told and any(
-        questions.keys() & other.scores[metric].get(task, {}).keys() for task, questions in entry.scores[metric].items()
-    )
 
 
 def _names(entries: Iterable[Entry]) -> dict[tuple[str, str, str], str]:
@@ -280,7 +153,7 @@ def _ranking(
         for place, (name, entry, estimates) in enumerate(named)
     )
     first, first_entry, _ = named[0]
-    warnings = [text for name, entry, _ in named[1:] for text in _not_comparable(first, first_entry, name, entry)]
+    warnings = [text for name, entry, _ in named[1:] for text in differences(first, first_entry, name, entry)]
     return Ranking(simulator, standings, tuple(warnings))
 
 
@@ -321,44 +194,10 @@ def _neighbours(entries: Sequence[Entry], told: Sequence[bool], metric: str) -> 
     return found
 
 
-def _pairs(above: Entry, entry: Entry, metric: str) -> list[tuple[Sequence[float], Sequence[float], str]]:
-    """The scores of the questions that have the metric in both runs, with their task."""
-    return [
-        (scores, theirs[question], task)
-        for task, theirs in entry.scores[metric].items()
-        for question, scores in above.scores[metric].get(task, {}).items()
-        if scores and theirs.get(question)
-    ]
-
-
 def _against(above: Entry, entry: Entry, metric: str) -> AgainstAbove:
-    first, second, tasks = zip(*_pairs(above, entry, metric), strict=True)
+    first, second, tasks = zip(*common_scores(above, entry, metric), strict=True)
     test = paired_test(first, second, METRICS[metric].kind, strata=tasks)
     if test.p_value is None or test.p_value >= ALPHA:
         return AgainstAbove(Outcome.NOT_DISTINGUISHABLE, test)
     as_ranked = (test.difference > 0) == HIGHER_IS_BETTER[metric]
     return AgainstAbove(Outcome.WORSE if as_ranked else Outcome.BETTER, test)
-
-
-def _not_comparable(first: str, reference: Entry, name: str, entry: Entry) -> Iterable[str]:
-    """In what two runs differ besides the model."""
-    both = f"{name} and {first}"
-    for here, ours, theirs in ((name, entry, reference), (first, reference, entry)):
-        alone = [task for task in ours.settings if task not in theirs.settings]
-        if alone:
-            yield f"{both}: only {here} has {', '.join(alone)}"
-    common = [task for task in reference.settings if task in entry.settings]
-    differing: dict[str, list[str]] = {}
-    for task in common:
-        for difference in differing_settings(entry.settings[task], reference.settings[task]):
-            differing.setdefault(difference, []).append(task)
-    for difference, tasks in differing.items():
-        others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
-        yield f"{both}, {tasks[0]}{others}: {difference}"
-    for task in common:
-        held, wanted = (set(each.scores["acc"][task]) for each in (entry, reference))
-        if held != wanted:
-            yield (
-                f"{both}, {task}: not the same questions, {len(held & wanted)} in common, {len(held - wanted)} only in "
-                f"the one and {len(wanted - held)} only in the other"
-            )

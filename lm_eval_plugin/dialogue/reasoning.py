@@ -208,12 +208,10 @@ class _Blocks:
         self.unclear = False
         self._shown: list[str] = []
         marks = [(mark, *_kind(mark, declared)) for mark in _pattern(declared).finditer(text)]
-        closings: dict[str, list[int]] = {}
-        ends: dict[int, int] = {}
+        closings: dict[str, list[re.Match[str]]] = {}
         for mark, kind, closes in marks:
             if closes:
-                closings.setdefault(kind, []).append(mark.start())
-                ends[mark.start()] = mark.end()
+                closings.setdefault(kind, []).append(mark)
         cursor = 0
         for mark, kind, closes in marks:
             if mark.start() < cursor:
@@ -228,10 +226,10 @@ class _Blocks:
                 self._show(mark[0])
                 continue
             of_kind = closings.get(kind, [])
-            index = bisect_left(of_kind, mark.end())
+            index = bisect_left(of_kind, mark.end(), key=re.Match.start)
             if index < len(of_kind):
-                self.thoughts.append(text[mark.end() : of_kind[index]])
-                cursor = ends[of_kind[index]]
+                self.thoughts.append(text[mark.end() : of_kind[index].start()])
+                cursor = of_kind[index].end()
             elif self._line_is_empty() and kind != _SPOKEN.opening:
                 self.thoughts.append(text[mark.end() :])
                 cursor = len(text)

@@ -19,8 +19,9 @@ from lm_eval_plugin.doctor.diagnosis import Check, Status, short
 from lm_eval_plugin.doctor.files import TOKENIZER_FILES, complete, in_cache, repositories
 from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
+from lm_eval_plugin.models.footprint import PUBLISHED, Footprint, dtype_for, measured, value_bytes, weight_bytes
 from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
-from lm_eval_plugin.models.memory import PUBLISHED, Footprint, free_memory, gigabytes, place
+from lm_eval_plugin.models.memory import free_memory, gigabytes
 from lm_eval_plugin.models.revisions import revision_of
 
 
@@ -189,8 +190,6 @@ def _check_placement(config: SimulatorConfig, base: str, machine: Machine) -> li
 
 def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
     """What the loader measures of a base, from its configuration here or from what is published."""
-    from lm_eval_plugin.models.quantized import measured
-
     source = {
         "revision": args.get("revision") or revision_of(base),
         "trust_remote_code": bool(args.get("trust_remote_code", False)),
@@ -205,8 +204,6 @@ def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
 
 
 def _check_memory(config: SimulatorConfig, size: Footprint, released: int, device: str) -> Check:
-    from lm_eval_plugin.models.quantized import weight_bytes
-
     weights = {
         way: weight_bytes(size, way, _width(config, way, released, device), config.model_args)
         for way in ("8bit", "nf4", "none")
@@ -218,13 +215,11 @@ def _check_memory(config: SimulatorConfig, size: Footprint, released: int, devic
 
 
 def _width(config: SimulatorConfig, quantization: str, released: int, device: str) -> int:
-    from lm_eval_plugin.models.quantized import dtype_for, value_bytes
-
     return value_bytes(dtype_for(config.model_args.get("dtype", "auto"), quantization, device), released)
 
 
 def _check_fit(config: SimulatorConfig, base: str, size: Footprint, released: int, device: str) -> Check:
-    from lm_eval_plugin.models.quantized import weight_bytes
+    from lm_eval_plugin.models.placement import place
 
     args = config.model_args
     if chosen := [key for key in ("device_map", "max_memory", "parallelize") if args.get(key)]:

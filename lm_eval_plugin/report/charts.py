@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lm_eval_plugin.border.escaping import shortened
-from lm_eval_plugin.comparison.leaderboard import Ranking, Standing
+from lm_eval_plugin.comparison.standings import Ranking, Standing
 from lm_eval_plugin.report.data import Part, SubjectScores
 from lm_eval_plugin.report.svg import for_page
 from lm_eval_plugin.scoring.statistics import Estimate

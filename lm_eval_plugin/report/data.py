@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from math import fsum, sqrt
 from typing import Any, TypeVar
 
-from lm_eval_plugin.comparison.leaderboard import Ranking, folder_of
+from lm_eval_plugin.comparison.leaderboard import folder_of
+from lm_eval_plugin.comparison.standings import Ranking
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.results.runs import Progress, Run
 from lm_eval_plugin.scoring.kinds import Kind

@@ -17,7 +17,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from lm_eval_plugin.border.escaping import shortened, visible
-from lm_eval_plugin.comparison.leaderboard import Entry, Ranking, entries_of, rank_all
+from lm_eval_plugin.comparison.leaderboard import entries_of, rank_all
+from lm_eval_plugin.comparison.standings import Entry, Ranking
 from lm_eval_plugin.report import charts, measures
 from lm_eval_plugin.report.data import RIGHT, UNKNOWN, WRONG, RunFacts, comparability, run_facts
 from lm_eval_plugin.report.sentences import about_ranking, about_reading, about_run

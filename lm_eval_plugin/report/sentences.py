@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lm_eval_plugin.border.escaping import shortened
-from lm_eval_plugin.comparison.leaderboard import Outcome, Ranking, Standing
+from lm_eval_plugin.comparison.standings import Outcome, Ranking, Standing
 from lm_eval_plugin.report.data import RunFacts
 from lm_eval_plugin.report.measures import interval_of, value_of
 from lm_eval_plugin.scoring.metrics import READ_TOO_SELDOM

@@ -35,37 +35,16 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.scoring.intervals import share_interval
 from lm_eval_plugin.scoring.spread import Spread
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from lm_eval_plugin.scoring.stratified_sample import Answers, Floats, Sample, Strata, pooled_strata, sample_of
 
 _ROUNDING = 1e-12
 
 _UNSEEN = 0.1
 """As `intervals.UNSEEN`, of shares of several answers: by simulation (`tests/benchmarks/human_estimate.py`)."""
-
-LEAST_IN_STRATUM = 8
-"""Answered questions below which a stratum is pooled with others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Answers of people, one entry each.
-
-    Args:
-        question: The index of the question.
-        person: A number for the person.
-        right: Whether it is right, 1 or 0.
-    """
-
-    question: Integers
-    person: Integers
-    right: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,25 +88,6 @@ class Powered:
     strata: tuple[tuple[str, ...], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """The answered questions.
-
-    Args:
-        index: Of each, among all questions.
-        stratum: Of each.
-        share: y, the share of right answers.
-        noise: The sampling variance of y; NaN where no question has two answers.
-        people: How many people answered.
-    """
-
-    index: Integers
-    stratum: Integers
-    share: Floats
-    noise: Floats
-    people: Integers
-
-
 def powered_estimate(
     predicted: Floats, strata: Sequence[str], answers: Answers, *, population: bool = False
 ) -> Powered:
@@ -149,8 +109,8 @@ def powered_estimate(
             f"people's answers are of {people} people on {len(answered)} of the run's questions; an interval needs two of both"
         )
     names, pooled = pooled_strata(strata, answered)
-    sample = _sample(answers, pooled)
-    scale = _Scale.of(pooled, sample)
+    sample = sample_of(answers, pooled)
+    scale = Strata.of(pooled, sample)
     weights = _weights(predicted, sample, scale)
     together = _variance_of_shared(answers, sample, scale)
     freedom = max(1, min(len(answered) - len(names), people - 1))
@@ -183,73 +143,7 @@ def _ratio(alone: HumanEstimate, with_help: HumanEstimate) -> float:
     return (alone.standard_error / with_help.standard_error) ** 2
 
 
-def pooled_strata(strata: Sequence[str], answered: Integers) -> tuple[tuple[tuple[str, ...], ...], Integers]:
-    """The strata with those of too few answered questions made one, and the stratum of each question.
-
-    If what was pooled is still too small, the stratum with the fewest answered questions joins it.
-    """
-    names, codes = np.unique(np.asarray(strata, dtype=object).astype(str), return_inverse=True)
-    counts = np.bincount(codes[answered], minlength=len(names))
-    small = counts < LEAST_IN_STRATUM
-    while small.any() and counts[small].sum() < LEAST_IN_STRATUM and not small.all():
-        small[min(np.flatnonzero(~small), key=lambda place: (counts[place], names[place]))] = True
-    kept = np.flatnonzero(~small)
-    number = np.full(len(names), len(kept))
-    number[kept] = np.arange(len(kept))
-    groups: list[tuple[str, ...]] = [(str(names[place]),) for place in kept]
-    groups += [tuple(str(name) for name in names[small])] if small.any() else []
-    return tuple(groups), number[codes]
-
-
-def _sample(answers: Answers, strata: Integers) -> _Sample:
-    index, place = np.unique(answers.question, return_inverse=True)
-    people = np.bincount(place)
-    share = np.bincount(place, weights=answers.right) / people
-    one = share * (1 - share) * people / np.where(people > 1, people - 1, np.nan)
-    # What single answers scatter is told from the questions with several.
-    known = one[~np.isnan(one)]
-    noise = np.where(people > 1, one, known.mean() if len(known) else np.nan) / people
-    return _Sample(index, strata[index], share, noise, people)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """What the strata amount to; one entry a stratum.
-
-    Args:
-        all: Stratum of every question.
-        questions: N_h.
-        answered: n_h.
-        weight: W_h.
-    """
-
-    all: Integers
-    questions: Floats
-    answered: Floats
-    weight: Floats
-
-    @classmethod
-    def of(cls, strata: Integers, sample: _Sample) -> _Scale:
-        questions = np.bincount(strata).astype(float)
-        answered = np.bincount(sample.stratum, minlength=len(questions)).astype(float)
-        return cls(strata, questions, answered, questions / questions.sum())
-
-    def means(self, values: Floats, sample: _Sample) -> Floats:
-        """The mean over the answered questions of each stratum."""
-        return np.bincount(sample.stratum, weights=values, minlength=len(self.weight)) / self.answered
-
-    def variances(self, values: Floats, sample: _Sample) -> Floats:
-        """Their variance, ddof 1."""
-        squares = (values - self.means(values, sample)[sample.stratum]) ** 2
-        return np.bincount(sample.stratum, weights=squares, minlength=len(self.weight)) / (self.answered - 1)
-
-    @property
-    def unanswered(self) -> Floats:
-        """1 - n_h / N_h."""
-        return 1 - self.answered / self.questions
-
-
-def _weights(predicted: Floats, sample: _Sample, scale: _Scale) -> Floats:
+def _weights(predicted: Floats, sample: Sample, scale: Strata) -> Floats:
     """The weight of each answered question, from all others; 0 where the simulated accuracy is the same on all others."""
     stratum, count = sample.stratum, scale.answered[sample.stratum]
     simulated = predicted[sample.index]
@@ -265,7 +159,7 @@ def _weights(predicted: Floats, sample: _Sample, scale: _Scale) -> Floats:
     return weights.clip(0.0, 1.0)
 
 
-def _corrected(predicted: Floats, weights: Floats, sample: _Sample, scale: _Scale) -> tuple[float, Floats]:
+def _corrected(predicted: Floats, weights: Floats, sample: Sample, scale: Strata) -> tuple[float, Floats]:
     """The estimate, and of each stratum the variance that comes from which questions were answered."""
     centre = np.bincount(scale.all, weights=predicted) / scale.questions
     corrected = sample.share - weights * (predicted[sample.index] - centre[sample.stratum])
@@ -279,7 +173,7 @@ def _with_interval(value: float, error: float, questions: int, freedom: int) -> 
     return HumanEstimate(held, error, low, high)
 
 
-def _rest(sample: _Sample, scale: _Scale, *, population: bool) -> Floats:
+def _rest(sample: Sample, scale: Strata, *, population: bool) -> Floats:
     """What of a stratum's variance falls with the number of all its questions.
 
     The noise of people's answers, or for the population all that differs between questions, which is also the most that the
@@ -290,7 +184,7 @@ def _rest(sample: _Sample, scale: _Scale, *, population: bool) -> Floats:
     return scale.means(sample.noise, sample)
 
 
-def _variance_of_shared(answers: Answers, sample: _Sample, scale: _Scale) -> float:
+def _variance_of_shared(answers: Answers, sample: Sample, scale: Strata) -> float:
     """C, what people who answer several questions add."""
     place = np.searchsorted(sample.index, answers.question)
     count = sample.people[place]

@@ -42,7 +42,8 @@ from itertools import product
 import numpy as np
 from scipy import stats
 
-from lm_eval_plugin.scoring.prediction_powered import Answers, powered_estimate
+from lm_eval_plugin.scoring.prediction_powered import powered_estimate
+from lm_eval_plugin.scoring.stratified_sample import Answers
 
 TASKS = (95, 95, 38, 84, 84)
 OFF = (0.06, 0.03, -0.08, 0.0, -0.05)

@@ -16,7 +16,8 @@ from lm_eval_plugin.comparison.human_claims import Study
 from lm_eval_plugin.comparison.human_prediction import claims
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.runs import load_run
-from lm_eval_plugin.scoring.prediction_powered import Answers, powered_estimate
+from lm_eval_plugin.scoring.prediction_powered import powered_estimate
+from lm_eval_plugin.scoring.stratified_sample import Answers
 
 SHARES = [(index * 7 % 10) / 10 for index in range(len(QUESTIONS))]
 ASKED = dict(enumerate(SHARES[:20]))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.scoring.prediction_powered import Answers, pooled_strata, powered_estimate
+from lm_eval_plugin.scoring.prediction_powered import powered_estimate
+from lm_eval_plugin.scoring.stratified_sample import Answers, pooled_strata
 
 ONE_TASK = ["maths"] * 40
 
