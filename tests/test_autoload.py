@@ -187,7 +187,7 @@ def test_a_line_that_is_run_twice_attaches_once(stand_in):
 def test_what_is_registered_twice_is_wrapped_once(stand_in):
     code = (
         "from lm_eval.tasks import manager, _yaml_loader; from lm_eval.config.evaluate_config import EvaluatorConfig\n"
-        "from lm_eval.api.model import LM, CachingLM; from lm_eval_plugin import registration; import sys\n"
+        "from lm_eval.api.model import LM, CachingLM; from lm_eval_plugin.harness import registration; import sys\n"
         "def wrapped(): return [manager.TaskIndex, manager.TaskManager.__init__, manager.TaskManager.load, manager.TaskFactory,\n"
         "    _yaml_loader.load_yaml, EvaluatorConfig.process_tasks, CachingLM.__init__, sys.excepthook,\n"
         "    LM.create_from_arg_obj.__func__, LM.create_from_arg_string.__func__]\n"

@@ -92,7 +92,7 @@ def test_messages_are_told_as_they_are_said():
     told = []
     held = simulate(PRODUCT, lambda messages: "It is 56.", "scripted", on_message=told.append)
     assert tuple(told) == held.messages
-    assert [message.role for message in told] == [Role.USER, Role.DEMO_ASSISTANT, Role.USER]
+    assert [message.role for message in told] == [Role.USER, Role.ASSISTANT, Role.USER]
 
 
 def test_equal_seeds_repeat_a_sampled_conversation_and_others_differ(demo_assistant):
