@@ -10,7 +10,7 @@ from lm_eval_plugin.dialogue.engine import Ask, Failure, Prompt, Reply, converse
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Role, Transcript
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
-from lm_eval_plugin.simulators.loop import Simulator, dialogue
+from lm_eval_plugin.simulators.loop import AnswersAlone, Simulator, dialogue
 from lm_eval_plugin.simulators.model_user import ModelUser
 from lm_eval_plugin.simulators.personas import NOBODY, Persona
 
@@ -58,6 +58,7 @@ def hold(
     repeat: int = 0,
     seed: int = 0,
     persona: Persona = NOBODY,
+    alone: AnswersAlone | None = None,
 ) -> Transcript:
     """One dialogue between two scripted models."""
     script = dialogue(
@@ -68,6 +69,7 @@ def hold(
         repeat=repeat,
         seed=seed,
         persona=persona,
+        alone=alone,
     )
     return converse([script], {Role.USER: user, Role.ASSISTANT: assistant})[0]
 

@@ -262,3 +262,16 @@ def test_key_is_the_same_whatever_decides_nothing():
         with_block(simulator={"policy": "two_step", "model_args": {"pretrained": "gpt2", "batch_size": 4}}),
     ]
     assert {key_of(request) for request in same} == {key_of()}
+
+
+def test_key_of_what_was_there_before_is_the_one_that_it_had():
+    known = dialogue_key(REQUEST, 0, ASSISTANT, USER)
+    assert known.key == "c7cd62369ce9cd5000b886b61d3ede0959404a7c9c92ca7a7db7af1c1648dcc7"
+    assert known.earlier == "2f59b5be764dab5553cd4abfefebfd4da1b2489127e1b3f0aac84d27a0fbfca9"
+
+
+def test_user_that_answers_first_says_something_else_and_one_that_is_asked_apart_does_not():
+    assert key_of(with_block(user_alone=True)) == key_of(with_block(condition="direct-to-AI")) == key_of()
+    first = dialogue_key(with_block(condition="answer_first"), 0, ASSISTANT, USER)
+    assert first.key != key_of()
+    assert first.earlier is None

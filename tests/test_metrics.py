@@ -282,7 +282,7 @@ def test_a_metric_cannot_be_made_without_its_kind():
 
 def test_kinds_are_those_that_the_metrics_were_meant_to_have():
     named = {kind: {name for name in METRICS if METRICS[name].kind is kind} for kind in Kind}
-    assert named[Kind.DIFFERENCE] == {"acc_gap"}
+    assert named[Kind.DIFFERENCE] == {"acc_gap", "uplift"}
     assert named[Kind.COUNT] == {"user_turns", "user_tokens", "assistant_tokens", "user_words_first"}
     assert named[Kind.SCORE] == {"coherence", "satisfaction"}
     assert named[Kind.SECONDS] == set()

@@ -15,6 +15,7 @@ from lm_eval_plugin.dialogue.quoting import plain_transcript
 from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.runner.participants import make_simulator
 from lm_eval_plugin.simulators.loop import Simulator, Situation
+from lm_eval_plugin.simulators.model_user import Aim
 
 RULE = "=" * 24
 MODEL = {"model_args": {"pretrained": "gpt2"}}
@@ -30,6 +31,9 @@ WITH_A_MODEL = {
     "userlm": {"policy": "userlm", **MODEL},
 }
 """The simulators with a model, both readings of the released format apart."""
+
+IN_DIALOGUE = [Aim.THINK, Aim.SPEAK, Aim.ANSWER]
+"""What a model is asked for in a dialogue; without help it answers before it, or apart from it."""
 
 WITHOUT_A_MODEL = {
     "scripted": {"policy": "scripted"},

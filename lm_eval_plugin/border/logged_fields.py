@@ -16,6 +16,7 @@ _Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 _Amount = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 _Truth = Annotated[bool, Field(strict=True)]
 _Whole = Annotated[int, Field(strict=True)]
+_Letter = Annotated[str, Field(strict=True, min_length=1, max_length=1)]
 
 
 class _Logged(BaseModel):
@@ -53,6 +54,17 @@ class ReadFields(_Logged):
     confidence: _Share | None
 
 
+class AloneAnswerFields(_Logged):
+    """What a simulated user answered without help."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    letter: _Letter | None
+    by: Literal["generated", "likelihood"]
+    text: _Text = ""
+    confidence: _Share | None = None
+
+
 class TranscriptFields(_Logged):
     """A transcript as JSON."""
 
@@ -61,7 +73,7 @@ class TranscriptFields(_Logged):
     repeat: _Count
     seed: _Whole
     messages: list[MessageFields]
-    answer: Annotated[str, Field(strict=True, min_length=1, max_length=1)] | None
+    answer: _Letter | None
     stop_reason: Literal["answered", "forced", "invalid", "no_answer", "context", "model_error"]
     context_trimmed: _Truth
     events: dict[str, _Count] | None = None
@@ -71,12 +83,14 @@ class TranscriptFields(_Logged):
     text_replaced: _Truth = False
     unclear_reasoning: _Count = 0
     reads: list[ReadFields] | None = None
+    belief: AloneAnswerFields | None = None
+    alone: AloneAnswerFields | None = None
 
 
 class SampleFields(_Logged):
     """A line of a samples file, as far as it is read."""
 
-    gold: Annotated[list[Annotated[str, Field(strict=True, min_length=1, max_length=1)]], Field(min_length=1)]
+    gold: Annotated[list[_Letter], Field(min_length=1)]
     resps: Annotated[list[list[Any]], Field(min_length=1)]
     acc_static: _Share | None = None
     acc_human: _Share | None = None

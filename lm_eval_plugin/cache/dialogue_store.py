@@ -34,6 +34,7 @@ from lm_eval_plugin.cache.run_table import (
     transaction,
 )
 from lm_eval_plugin.cache.sqlite_files import PATIENCE_S, connected, explained, of_other_processes
+from lm_eval_plugin.config.condition import DIRECT
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.transcript import VERSION
 
@@ -44,6 +45,8 @@ _FOUND_AT_ONCE = 1_000  # dialogues of an earlier run that are noted in one writ
 _NOT_SAID = {
     # Who judges and reads, how the model alone is scored, where the question came from, and what memory may be used.
     *("judge", "reader", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
+    # What the user answers apart from its dialogue.
+    "user_alone",
     # What a share of errors means for the exit status, and which metrics the table shows.
     *("max_model_errors", "metrics"),
     # Each repeat has a key of its own, so that more of them find those that there are.
@@ -220,6 +223,9 @@ def dialogue_key(
     dialogue = request.dialogue.model_dump(mode="json", exclude=_NOT_SAID)
     # The model's identity says what they amount to; others of them, such as a number of retries, decide nothing.
     del dialogue["simulator"]["model_args"]
+    # There was no other condition, and it was not named.
+    if dialogue["condition"] == DIRECT:
+        del dialogue["condition"]
     decisive = {
         "transcript": VERSION,
         "question": asdict(request.question),
@@ -231,8 +237,12 @@ def dialogue_key(
     simulator = {key: entry for key, entry in dialogue["simulator"].items() if key != "label"}
     own = {"assistant": without_place(assistant), "user": without_place(user)}
     key = _digest({"version": KEY_VERSION, **decisive, **own, "dialogue": masked({**dialogue, "simulator": simulator})})
-    # There was no other protocol, and it was not named.
-    if dialogue.pop("protocol") != "default" or request.dialogue.simulator.policy in _REWORDED:
+    # There was no other protocol either, and it was not named.
+    if (
+        dialogue.pop("protocol") != "default"
+        or "condition" in dialogue
+        or request.dialogue.simulator.policy in _REWORDED
+    ):
         return DialogueKey(key)
     earlier = {
         "release": _EARLIER_RELEASE,

@@ -98,6 +98,8 @@ def _print(summary: Mapping[str, Any]) -> None:
             console.print(f"subjects: {_composition(composition)}")
         if "against_static" in part:
             console.print(f"acc - acc_static: {_difference(part['against_static'])}\n")
+        if alone := part.get("against_user_alone"):
+            console.print(f"{_alone(alone)}\n")
         if language := part.get("user_language"):
             console.print(f"the users' language: {_language(language)}")
     if human := summary.get("human_language"):
@@ -134,6 +136,21 @@ def _composition(subjects: Mapping[str, int]) -> str:
     """How many questions of each subject there are, and what share of all."""
     total = sum(subjects.values())
     return ", ".join(f"{visible(name)} {count} ({count / total:.0%})" for name, count in subjects.items())
+
+
+def _alone(alone: Mapping[str, Any]) -> str:
+    """The user with the model against the user alone, and the four cells."""
+    from lm_eval_plugin.scoring.alone_and_together import PEOPLE_MISLED, PEOPLE_REPAIRED
+
+    cells = ", ".join(f"{name.replace('_', ' ')} {_share(each)}" for name, each in alone["cells"].items())
+    people = f"of people in the paper {PEOPLE_REPAIRED:.0%} of those wrong alone end right"
+    misled = f"{PEOPLE_MISLED:.0%} of those right alone wrong"
+    return f"acc - acc_user_alone: {_difference(alone['test'])}\n{cells}\n{people}, {misled}"
+
+
+def _share(estimate: Mapping[str, Any]) -> str:
+    interval = "" if estimate["low"] is None else f" ({estimate['low']:.3f} to {estimate['high']:.3f})"
+    return f"{estimate['value']:.3f}{interval}"
 
 
 def _difference(test: Mapping[str, Any]) -> str:

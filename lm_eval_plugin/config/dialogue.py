@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
+from lm_eval_plugin.config.condition import ANSWER_FIRST, as_condition
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.paths import check_local_path
 from lm_eval_plugin.config.presets import MODEL_POLICIES
@@ -78,6 +79,10 @@ class DialogueConfig(Strict):
         persona: Who the user is: names of `chatbench list personas`, `any` for all of them, or texts; of several, one is drawn for
             each question from the run's seed. For simulators with a model.
         chain_of_thought: Whether the user thinks before every message, seen by nobody. For simulators with a model.
+        condition: Whether the user answers by itself before the dialogue: `direct` (also `direct-to-AI`), or `answer_first` (also
+            `answer-first`), where it keeps its answer as its belief. For simulators with a model.
+        user_alone: Whether the user is asked for its answer apart from its dialogue, which does not see it: a person alone. By the
+            likelihood of the letters, and behind a server by one generated letter. For simulators with a model.
         static: The static scores that stand beside the interactive one: `loglikelihood` (lm_eval's own), `letter` (one
             generated letter, for backends without log-likelihoods), `letter_few_shot` (the same behind five examples, whatever
             `--num_fewshot` says), `free_text` (one free reply to question and options,
@@ -111,6 +116,8 @@ class DialogueConfig(Strict):
     protocol: Literal["default", "paper"] = "default"
     persona: Annotated[list[str], AfterValidator(_known_people), BeforeValidator(as_list)] = Field(default_factory=list)
     chain_of_thought: bool = False
+    condition: Annotated[Literal["direct", "answer_first"], BeforeValidator(as_condition)] = "direct"
+    user_alone: bool = False
     static: Annotated[list[Static], BeforeValidator(as_list)] = Field(["loglikelihood"], min_length=1)
     judge: JudgeConfig | None = None
     reader: Annotated[ReaderConfig | None, BeforeValidator(as_reader)] = None
@@ -132,8 +139,14 @@ class DialogueConfig(Strict):
 
     @model_validator(mode="after")
     def _switches_have_a_model(self) -> DialogueConfig:
-        for key in ("persona", "chain_of_thought"):
-            if getattr(self, key) and self.simulator.policy not in MODEL_POLICIES:
+        switched = {
+            "persona": self.persona,
+            "chain_of_thought": self.chain_of_thought,
+            "condition answer_first": self.condition == ANSWER_FIRST,
+            "user_alone": self.user_alone,
+        }
+        for key, on in switched.items():
+            if on and self.simulator.policy not in MODEL_POLICIES:
                 raise ValueError(f"{key} needs a simulator with a model; {self.simulator.policy!r} has none")
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.config.condition import ANSWER_FIRST
 from lm_eval_plugin.config.protocol import PAPER, PAPER_ASSISTANT, PAPER_BLOCK, PAPER_SIMULATOR
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def protocol_label(config: DialogueConfig) -> str:
     changed += [f"simulator.{key}" for key, value in PAPER_SIMULATOR.items() if own["simulator"][key] != value]
     changed += ["simulator.gen_kwargs"] * bool(own["simulator"]["gen_kwargs"])
     changed += [key for key in ("persona", "chain_of_thought", "shuffle_choices") if own[key]]
+    changed += ["condition"] * (config.condition == ANSWER_FIRST)
     return f"{PAPER}, changed: {', '.join(changed)}" if changed else PAPER
 
 

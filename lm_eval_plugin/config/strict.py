@@ -73,7 +73,7 @@ def validated(kind: type[StrictType], values: Mapping[str, Any], where: str) -> 
         raise ConfigError("\n".join(_explain(kind, problem, where) for problem in error.errors())) from None
 
 
-_MOST_NAMED = 20
+_MOST_NAMED = 24
 _SHORTEST = 3
 """Characters that a name must have for its beginning another word to mean something."""
 _A_SLIP = 0.8

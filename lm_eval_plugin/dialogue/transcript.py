@@ -128,6 +128,23 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
+class AloneAnswer:
+    """What a simulated user answered without help.
+
+    Args:
+        letter: The option; None where it named none of the question's letters, or its model gave no reply.
+        by: How it was told: `generated`, or `likelihood` for the likeliest letter.
+        text: What it wrote; empty for a likelihood.
+        confidence: The share of the letters' likelihood that the likeliest has, from 0 to 1; None for what was generated.
+    """
+
+    letter: str | None
+    by: str
+    text: str = ""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """A finished dialogue.
 
@@ -152,6 +169,8 @@ class Transcript:
         unclear_reasoning: How many replies show something that may be a thought of the model; see `reasoning`.
         reads: Which options each reply of the assistant was read to support, in turn, where the task names a reader; None
             where it names none, so that the rules read.
+        belief: What the user answered before the dialogue, and believed in it; None in the condition `direct`.
+        alone: What the user answered apart from the dialogue, which did not see it; None where it was not asked.
     """
 
     question_id: str
@@ -169,6 +188,8 @@ class Transcript:
     text_replaced: bool = False
     unclear_reasoning: int = 0
     reads: tuple[Read, ...] | None = None
+    belief: AloneAnswer | None = None
+    alone: AloneAnswer | None = None
 
     def to_json(self) -> str:
         """The transcript as one line of JSON; what was not asked for is left out."""
@@ -197,6 +218,8 @@ class Transcript:
             fields["unclear_reasoning"] = self.unclear_reasoning
         if self.reads is not None:
             fields["reads"] = [asdict(read) for read in self.reads]
+        given = {"belief": self.belief, "alone": self.alone}
+        fields |= {name: asdict(answer) for name, answer in given.items() if answer is not None}
         return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
@@ -234,6 +257,8 @@ class Transcript:
             text_replaced=read.text_replaced,
             unclear_reasoning=read.unclear_reasoning,
             reads=None if read.reads is None else tuple(Read(**dict(each)) for each in read.reads),
+            belief=None if read.belief is None else AloneAnswer(**dict(read.belief)),
+            alone=None if read.alone is None else AloneAnswer(**dict(read.alone)),
         )
 
 

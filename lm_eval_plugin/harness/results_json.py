@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from lm_eval.api.metrics import mean, mean_stderr
 
+from lm_eval_plugin.harness.results_table import SWITCHED_ON_ALONE
 from lm_eval_plugin.results.samples import of_first_filter, read_records
-from lm_eval_plugin.scoring.metrics import QuestionRecord, readings
+from lm_eval_plugin.scoring.metrics import DIRECTIONS, QuestionRecord, readings
 from lm_eval_plugin.scoring.summary import summarize_run
 
 
@@ -63,7 +64,8 @@ def add_summary(results: dict[str, Any], tasks: Mapping[str, _Task]) -> None:
     summary = summarize_run(records, groups)
     results["chatbench"] = summary
     for name, group in summary["groups"].items():
-        _show_subjects(results, name, group["metrics"].get("acc_subjects"))
+        for metric in (each for each in _OF_GROUPS if each in group["metrics"]):
+            _show_of_group(results, name, metric, group["metrics"][metric])
 
 
 def _note_readings(samples: Sequence[dict[str, Any]], records: Sequence[QuestionRecord]) -> None:
@@ -79,17 +81,21 @@ def _note_readings(samples: Sequence[dict[str, Any]], records: Sequence[Question
         sample["readings"] = [["".join(sorted(letters)) for letters in replies] for replies in read]
 
 
-def _show_subjects(results: dict[str, Any], group: str, acc_subjects: Mapping[str, Any] | None) -> None:
-    """Give the mean over subjects a line beside `acc` in lm_eval's rows of a group that it aggregates itself."""
+_OF_GROUPS = ("acc_subjects", *SWITCHED_ON_ALONE)
+"""What lm_eval does not aggregate, since no task file lists what not every run has."""
+
+
+def _show_of_group(results: dict[str, Any], group: str, metric: str, estimate: Mapping[str, Any]) -> None:
+    """Give a metric a line beside `acc` in lm_eval's rows of a group that it aggregates itself."""
     rows = [results[part][group] for part in ("results", "groups") if group in results.get(part, {})]
     rows = [row for row in rows if "acc,none" in row]
-    if acc_subjects is None or not rows:
+    if not rows:
         return
-    error = acc_subjects["standard_error"]
-    shown = {"acc_subjects,none": acc_subjects["value"], "acc_subjects_stderr,none": "N/A" if error is None else error}
+    error = estimate["standard_error"]
+    shown = {f"{metric},none": estimate["value"], f"{metric}_stderr,none": "N/A" if error is None else error}
     for row in rows:
         row.update(shown)
-    results.setdefault("higher_is_better", {}).setdefault(group, {})["acc_subjects"] = True
+    results.setdefault("higher_is_better", {}).setdefault(group, {})[metric] = DIRECTIONS.get(metric, True)
 
 
 def _tasks_below(group: str, children: Mapping[str, list[str]]) -> list[str]:

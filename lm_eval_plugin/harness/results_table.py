@@ -27,9 +27,12 @@ MOST_ROWS = 10
 MOST_SUBJECTS = 20
 """A group of more tasks shows its own numbers alone."""
 
-_SHOULD_BE_ONE = ("valid", "replies_read")
+_SHOULD_BE_ONE = ("valid", "replies_read", "valid_user_alone")
 _SHOULD_BE_NOUGHT = ("model_error", *(name for name in METRICS if name.startswith("event_")))
-_SWITCHED_ON = ("coherence", "satisfaction", "judged")
+SWITCHED_ON_ALONE = ("acc_user_alone", "uplift", "alone_wrong_together_right", "alone_right_together_wrong")
+"""What `user_alone` and `condition: answer_first` switch on."""
+
+_SWITCHED_ON = ("coherence", "satisfaction", "judged", *SWITCHED_ON_ALONE)
 
 
 def shorten_make_table() -> None:

@@ -87,11 +87,21 @@ def by_likelihood(
 def _likeliest(reply: _Asked, words: Sequence[str], scores: Sequence[float] | None, margin: float) -> Read:
     """P(w) = exp(l(w)) / sum over all words of exp(l); the likeliest is read where its P is the margin or more."""
     unread = Read(reply.message, None, "likelihood")
-    if scores is None or any(math.isnan(score) for score in scores) or (best := max(scores)) == -math.inf:
+    if (best := likeliest(scores)) is None:
         return unread
-    share = 1 / sum(math.exp(score - best) for score in scores)
-    found = _letters(words[list(scores).index(best)])
-    return replace(unread, letters=found if share >= margin else None, confidence=share)
+    index, share = best
+    return replace(unread, letters=_letters(words[index]) if share >= margin else None, confidence=share)
+
+
+def likeliest(scores: Sequence[float] | None) -> tuple[int, float] | None:
+    """The index of the greatest of some log-likelihoods, the first of equal ones, and its share of all their likelihood.
+
+    Returns:
+        None where there are none, one is NaN, or all are minus infinity.
+    """
+    if scores is None or any(math.isnan(score) for score in scores) or (best := max(scores)) == -math.inf:
+        return None
+    return list(scores).index(best), 1 / sum(math.exp(score - best) for score in scores)
 
 
 def _replies(transcripts: Sequence[Transcript], questions: Sequence[Question]) -> Iterator[_Asked]:

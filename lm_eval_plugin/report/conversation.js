@@ -133,6 +133,8 @@ function details(dialogue, number) {
     "about",
     element("summary", "", `Details: ${line}`),
     pairs([
+      ["Answer before the conversation", ownAnswer(dialogue.belief)],
+      ["Answer apart from it", ownAnswer(dialogue.alone)],
       ["Answer accepted", dialogue.answer ?? "none"],
       ["Right answer", dialogue.gold.join(", ")],
       ["Static answer", column.static[number]],
@@ -154,6 +156,13 @@ function details(dialogue, number) {
   if (dialogue.verdicts) made.append(element("h3", "", "Judge"), pairs(Object.entries(dialogue.verdicts).map(([about, given]) => [about, given ? `${given.score} of 5: ${given.reason}` : "no verdict that can be read"])));
   if (dialogue.static.length) made.append(element("h3", "", "Without a conversation"), staticTable(dialogue));
   return made;
+}
+
+// What the user answered without help.
+function ownAnswer(answer) {
+  if (!answer) return "";
+  const share = answer.confidence === null ? "" : ` (${(100 * answer.confidence).toFixed(0)} % of the letters' likelihood)`;
+  return answer.letter ? `${answer.letter}${share}` : answer.text ? `none of the letters: ${answer.text}` : "none of the letters";
 }
 
 function staticTable(dialogue) {

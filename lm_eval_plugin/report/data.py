@@ -13,6 +13,7 @@ from lm_eval_plugin.comparison.leaderboard import folder_of
 from lm_eval_plugin.comparison.standings import Ranking
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.results.runs import Progress, Run
+from lm_eval_plugin.scoring.alone_and_together import cells_alone
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, user_turns
 from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate, pooled_estimate
@@ -72,6 +73,7 @@ class RunFacts:
         cells: How many dialogues are `right` or `wrong` before and after, or `unknown`: keys are (static, interactive).
         turns: The dialogues of each number of user turns, from the least to the greatest, those that no dialogue has among them.
         stops: The dialogues that ended for each reason, the most frequent first.
+        alone: The four cells of the user alone and together with the model, by name; empty where no user answered alone.
         metrics: Every metric that can be told, over all tasks.
         progress: How far it is, of a run that was read from its cache.
         configuration: Key and value of everything that it was run with; a key that differs between tasks has the task in it.
@@ -88,6 +90,7 @@ class RunFacts:
     cells: Mapping[tuple[str, str], int]
     turns: tuple[Part, ...]
     stops: tuple[Part, ...]
+    alone: Mapping[str, Estimate]
     metrics: Mapping[str, Estimate]
     progress: Progress | None
     configuration: tuple[tuple[str, str], ...]
@@ -109,6 +112,7 @@ def run_facts(run: Run) -> RunFacts:
         cells=Counter((static_outcome(record), outcome(transcript, record)) for record, transcript in held),
         turns=_turns(records),
         stops=_stops(records),
+        alone=cells_alone([task.records for task in run.tasks.values()]),
         metrics=_metrics(run),
         progress=run.progress,
         configuration=tuple(_configuration(run)),

@@ -77,6 +77,8 @@ def _line(model: str, name: str, task: TaskRun, record: QuestionRecord, held: Tr
         "gold": "".join(sorted(record.gold)),
         "answer": held.answer,
         "right": None if failed else json.dumps(bool(accuracy(held, record.gold))),
+        "belief": held.belief and held.belief.letter,
+        "alone": held.alone and held.alone.letter,
         "acc_static": None if record.acc_static is None else str(record.acc_static),
         "closing": "\n".join(message.content for message in held.messages[last + 1 :]) or None,
     }

@@ -24,7 +24,7 @@ from pyarrow import parquet
 
 from lm_eval_plugin.border.outside_json import read_json
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.dialogue.transcript import Event, Message, Read, Role, StopReason, Transcript, Verdict
+from lm_eval_plugin.dialogue.transcript import AloneAnswer, Event, Message, Read, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.jsonl import json_lines
 from lm_eval_plugin.results.runs import Run, TaskRun
@@ -59,6 +59,9 @@ _TYPES: Mapping[str, Any] = {
     "list of {event, count}": pa.list_(pa.struct({"event": pa.string(), "count": pa.int64()})),
     "list of {message, letters, by, confidence}": pa.list_(
         pa.struct({"message": pa.int64(), "letters": pa.string(), "by": pa.string(), "confidence": pa.float64()})
+    ),
+    "{letter, by, text, confidence}": pa.struct(
+        {"letter": pa.string(), "by": pa.string(), "text": pa.string(), "confidence": pa.float64()}
     ),
     "list of {about, score, reason}": pa.list_(
         pa.struct({"about": pa.string(), "score": pa.int64(), "reason": pa.string()})
@@ -128,6 +131,10 @@ COLUMNS = (
         "which options each reply was read to support, by whom and with what share of the likelihood; letters is null for a "
         "reply that could not be read, and the list is null where the task names no reader",
     ),
+    Column(
+        "belief", "{letter, by, text, confidence}", "the user's answer before the dialogue; null where there is none"
+    ),
+    Column("alone", "{letter, by, text, confidence}", "the user's answer apart from it; null where there is none"),
     Column(
         "unseeded",
         "list of texts",
@@ -266,7 +273,14 @@ def _transcript(row: Mapping[str, Any]) -> Transcript:
         unseeded=tuple(map(Role, row["unseeded"])),
         # An export of an earlier release has no such column.
         reads=None if row.get("reads") is None else tuple(Read(**entry) for entry in row["reads"]),
+        belief=_alone_answer(row.get("belief")),
+        alone=_alone_answer(row.get("alone")),
     )
+
+
+def _alone_answer(entry: Mapping[str, Any] | None) -> AloneAnswer | None:
+    # A reader that knows the columns from an earlier row makes a null of every field.
+    return None if entry is None or entry["by"] is None else AloneAnswer(**entry)
 
 
 def _message(entry: Mapping[str, Any]) -> Message:

@@ -115,6 +115,8 @@ def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
         "events": None if held.events is None else _event_rows(held.events),
         "verdicts": None if held.verdicts is None else _verdict_rows(held.verdicts),
         "reads": None if held.reads is None else [asdict(read) for read in held.reads],
+        "belief": None if held.belief is None else asdict(held.belief),
+        "alone": None if held.alone is None else asdict(held.alone),
         "unseeded": [role.value for role in held.unseeded],
     }
 

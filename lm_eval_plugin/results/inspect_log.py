@@ -10,14 +10,14 @@ import hashlib
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from lm_eval_plugin.border.text_border import all_encodable
-from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
+from lm_eval_plugin.dialogue.transcript import AloneAnswer, Message, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy
@@ -179,6 +179,7 @@ def _metadata(record: QuestionRecord, held: Transcript) -> dict[str, Any]:
         "persona": held.persona or None,
         "seed": held.seed,
         "answer": held.answer,
+        **{name: asdict(answer) for name, answer in _answered_alone(held).items()},
         "stop_reason": held.stop_reason.value,
         "context_trimmed": held.context_trimmed,
         "events": None if held.events is None else {event.value: count for event, count in held.events.items()},
@@ -186,6 +187,11 @@ def _metadata(record: QuestionRecord, held: Transcript) -> dict[str, Any]:
             about: given and {"score": given.score, "reason": given.reason} for about, given in verdicts.items()
         },
     }
+
+
+def _answered_alone(held: Transcript) -> dict[str, AloneAnswer]:
+    given = {"belief": held.belief, "alone": held.alone}
+    return {name: answer for name, answer in given.items() if answer is not None}
 
 
 def _message(model: ModuleType, message: Message) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from lm_eval_plugin.border.logged_fields import AskedFields, SampleFields, checked
 from lm_eval_plugin.border.masking import masked
+from lm_eval_plugin.config.condition import DIRECT
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Transcript
@@ -88,6 +89,9 @@ def readings_of(sample: _Sample) -> Readings | None:
     return None if logged is None else tuple(tuple(replies) for replies in logged)
 
 
+_CHANGES_NO_NUMBER = {"outage_s", "max_model_errors", "metrics", "user_alone"}
+
+
 def task_settings(request: DialogueRequest, **others: Any) -> dict[str, Any]:
     """What the numbers of a task depend on, as `runs.TaskRun` has it; secrets are masked.
 
@@ -95,8 +99,10 @@ def task_settings(request: DialogueRequest, **others: Any) -> dict[str, Any]:
         request: For the dialogues about one of its questions.
         others: The simulator's label, and the task's `version`, `num_fewshot` and `limit`.
     """
+    # An earlier release knew no other condition, and did not name it.
+    unnamed = {"condition"} if request.dialogue.condition == DIRECT else set()
     return {
-        **masked(request.dialogue.model_dump(mode="json", exclude={"outage_s", "max_model_errors", "metrics"})),
+        **masked(request.dialogue.model_dump(mode="json", exclude=_CHANGES_NO_NUMBER | unnamed)),
         "system_instruction": request.system,
         "chat_template": request.chat_template,
         **others,

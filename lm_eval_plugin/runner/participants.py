@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 
+from lm_eval_plugin.config.condition import ANSWER_FIRST
 from lm_eval_plugin.config.dialogue import DialogueConfig
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.protocol import PAPER
 from lm_eval_plugin.config.protocol_label import protocol_label
 from lm_eval_plugin.config.simulator import SimulatorConfig
-from lm_eval_plugin.errors import JudgeError, ModelError, SimulatorError
+from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError, SimulatorError
 from lm_eval_plugin.models.chat_format import chat_format_of
 from lm_eval_plugin.models.lm_model import HostModel
 from lm_eval_plugin.models.loading import check_policy, load_model
@@ -19,7 +20,7 @@ from lm_eval_plugin.simulators import chatbench, two_step, userlm
 from lm_eval_plugin.simulators.chatbench import ChatbenchFormat, Reading
 from lm_eval_plugin.simulators.human import HumanUser
 from lm_eval_plugin.simulators.iqa_eval import IqaEval
-from lm_eval_plugin.simulators.loop import Simulator
+from lm_eval_plugin.simulators.loop import AnswersAlone, Simulator
 from lm_eval_plugin.simulators.model_user import ModelUser, Script
 from lm_eval_plugin.simulators.paper_reading import PaperReading, iqa_answer, two_step_answer
 from lm_eval_plugin.simulators.personas import ANY, PERSONAS
@@ -56,6 +57,29 @@ def make_simulator(config: DialogueConfig) -> Simulator:
     )
 
 
+def answering_first(config: DialogueConfig, simulator: Simulator) -> AnswersAlone | None:
+    """Who answers before the dialogue; None in the condition `direct`.
+
+    Raises:
+        ConfigError: The policy cannot answer by itself.
+    """
+    return answering_alone(config, simulator) if config.condition == ANSWER_FIRST else None
+
+
+def answering_alone(config: DialogueConfig, simulator: Simulator) -> AnswersAlone:
+    """The user as one that answers without help.
+
+    Raises:
+        ConfigError: The policy cannot.
+    """
+    if not isinstance(simulator, AnswersAlone):
+        raise ConfigError(
+            f"the simulator policy {config.simulator.policy!r} cannot answer by itself, as condition answer_first and user_alone "
+            "ask of it; give it a method answer_alone, or leave them out"
+        )
+    return simulator
+
+
 def label_of(config: DialogueConfig) -> str:
     """The simulator's label and the switches that make it another one; scores under different labels do not compare.
 
@@ -63,7 +87,8 @@ def label_of(config: DialogueConfig) -> str:
     """
     people = "|".join(_name_of(person) for person in config.persona)
     protocol = [protocol_label(config)] if config.protocol == PAPER else []
-    switches = ["chain_of_thought"] * config.chain_of_thought + [f"persona={people}"] * bool(people)
+    condition = [ANSWER_FIRST] * (config.condition == ANSWER_FIRST)
+    switches = condition + ["chain_of_thought"] * config.chain_of_thought + [f"persona={people}"] * bool(people)
     return "+".join([config.simulator.label, *switches, *protocol])
 
 

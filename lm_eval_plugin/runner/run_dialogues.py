@@ -22,7 +22,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.models.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
 from lm_eval_plugin.models.lm_model import HostModel, serving
 from lm_eval_plugin.models.person import Person
-from lm_eval_plugin.runner.participants import make_simulator, user_model
+from lm_eval_plugin.runner.participants import answering_first, make_simulator, user_model
 from lm_eval_plugin.simulators.loop import Simulator, dialogue
 
 logger = logger_of(__name__)
@@ -112,6 +112,7 @@ def _script(job: Job, simulator: Simulator, unseeded: tuple[Role, ...]) -> Dialo
         repeat=repeat,
         seed=seed,
         persona=request.persona(),
+        alone=answering_first(request.dialogue, simulator),
     )
     transcript = yield from seeded(script, seed)
     replaced = transcript.text_replaced or request.text_replaced

@@ -13,9 +13,11 @@ from dataclasses import replace
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
+from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.cache.dialogue_store import DialogueKey, DialogueStore, dialogue_key
 from lm_eval_plugin.cache.model_identity import model_identity
+from lm_eval_plugin.config.condition import ANSWER_FIRST, DIRECT
 from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.request import DialogueRequest
@@ -28,9 +30,10 @@ from lm_eval_plugin.judge import judge_dialogues, read_letters
 from lm_eval_plugin.models.lm_model import HostModel, serving
 from lm_eval_plugin.runner.announcement import Pace, announce
 from lm_eval_plugin.runner.interruption import interruptible
-from lm_eval_plugin.runner.participants import judge_model, label_of, make_simulator, user_model
+from lm_eval_plugin.runner.participants import answering_first, judge_model, label_of, make_simulator, user_model
 from lm_eval_plugin.runner.reading import check_reader, read_by
 from lm_eval_plugin.runner.run_dialogues import Job, hold
+from lm_eval_plugin.runner.users_alone import with_answers_alone
 from lm_eval_plugin.runner.warnings import warn, warn_of_unread
 from lm_eval_plugin.simulators.loop import dialogue
 from lm_eval_plugin.simulators.personas import people_of
@@ -186,16 +189,21 @@ def _keys(lm: LM, jobs: Sequence[Job]) -> list[DialogueKey] | None:
     return [dialogue_key(request, repeat, assistant, simulator[0] if simulator else {}) for request, repeat in jobs]
 
 
+_PLAIN = {"persona": [], "chain_of_thought": False, "condition": DIRECT, "user_alone": False}
+"""A user with nothing switched on."""
+
+
 def free_text(request: DialogueRequest) -> DialogueRequest:
     """The request for the static score in free text: the question with its options, and one reply."""
     asks_once = read_simulator({"policy": "scripted", "habits": ["asks_once"]}, "free_text")
     # Not a user whom somebody chose, whatever that user's habits are: the request type tells the two apart.
-    settings = {"simulator": asks_once, "repeats": 1, "persona": [], "chain_of_thought": False, "protocol": "default"}
+    settings = {"simulator": asks_once, "repeats": 1, "protocol": "default", **_PLAIN}
     return replace(request, dialogue=request.dialogue.model_copy(update=settings))
 
 
 def _judged(transcripts: list[Transcript], requests: Sequence[DialogueRequest]) -> list[Transcript]:
-    """The transcripts with what their reader reads and a judge's verdicts, where there is one."""
+    """The transcripts with what their users answer alone, what their reader reads and a judge's verdicts, where asked for."""
+    transcripts = with_answers_alone(transcripts, requests)
     questions = [request.question for request in requests]
     transcripts = read_by(requests[0].dialogue, transcripts, questions)
     warn_of_unread(transcripts, questions)
@@ -255,11 +263,21 @@ def check_simulator(config: DialogueConfig, questions: Iterable[Question]) -> No
 
 def _first_prompt(model: HostModel, config: DialogueConfig, question: Question) -> tuple[int, int]:
     """Tokens that the user's first prompt takes, and those that there are for it."""
+    simulator = make_simulator(config)
     longest = max(people_of(config.persona), key=lambda person: len(person.text))
     script = dialogue(
-        question, make_simulator(config), assistant_system="", max_turns=1, repeat=0, seed=0, persona=longest
+        question,
+        simulator,
+        assistant_system="",
+        max_turns=1,
+        repeat=0,
+        seed=0,
+        persona=longest,
+        alone=answering_first(config, simulator),
     )
     ask = next(script)
+    if config.condition == ANSWER_FIRST:
+        ask = script.send(Reply(f"{ANSWER_HEAD} {question.letters[0]}"))
     if ask.role is Role.ASSISTANT:
         # A user whose first message is fixed asks its model from the second on.
         ask = script.send(Reply("?"))

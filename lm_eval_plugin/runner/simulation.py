@@ -29,12 +29,13 @@ from lm_eval_plugin.models.chat_format import has_chat_template, is_chat_api
 from lm_eval_plugin.models.function_model import ChatFunction, FunctionModel
 from lm_eval_plugin.runner.run_dialogues import hold
 from lm_eval_plugin.runner.runner import check_simulator
+from lm_eval_plugin.runner.users_alone import with_answers_alone
 from lm_eval_plugin.runner.warnings import warn
 
 Assistant: TypeAlias = LM | ChatModel | ChatFunction
 """Who is talked to: a backend of the host, a `ChatModel`, or a function from chat messages to a reply."""
 
-_SETTINGS = ("max_turns", "repeats", "protocol", "assistant", "persona", "chain_of_thought")
+_SETTINGS = ("max_turns", "repeats", "protocol", "assistant", "persona", "chain_of_thought", "condition", "user_alone")
 
 
 def simulate(
@@ -94,7 +95,7 @@ def simulate_many(
         on_message: Told of every message, with its dialogue's place in what is returned.
         progress: Whether to show a progress bar.
         settings: Keys of a `dialogue:` block: `max_turns`, `repeats`, `assistant` (how it generates), `persona`,
-            `chain_of_thought`.
+            `chain_of_thought`, `condition`, `user_alone`.
 
     Returns:
         The transcripts, question by question; the N repeats of a question stand together.
@@ -140,6 +141,7 @@ def converse_about(
     requests = [DialogueRequest(question, config, system, templated, seed) for question in questions]
     jobs = [(request, repeat) for request in requests for repeat in range(config.repeats)]
     transcripts = hold(speaker, jobs, user=user, on_message=on_message, bar=progress)
+    transcripts = with_answers_alone(transcripts, [request for request, _ in jobs], user)
     warn(transcripts)
     return transcripts
 

@@ -28,6 +28,20 @@ MEANINGS: Mapping[str, str] = {
     "acc_gap": "`acc` - `acc_static`, question by question",
     "flip_gain": "right where the static answer was wrong",
     "flip_loss": "wrong where the static answer was right; `flip_gain` - `flip_loss` is `acc_gap`",
+    "acc_user_alone": (
+        "the user's own answer, without help, is right, of the dialogues in which it is one of the letters; only with `user_alone` "
+        "or `condition: answer_first`, as the next four"
+    ),
+    "uplift": "`acc` - `acc_user_alone`, dialogue by dialogue: what the conversation is worth to the user",
+    "alone_wrong_together_right": (
+        "the user ended right, of the dialogues whose user was wrong alone; 54 % of people in the paper. `recovered` speaks of the "
+        "assistant's replies instead"
+    ),
+    "alone_right_together_wrong": (
+        "the user ended wrong, of the dialogues whose user was right alone; 10 % of people in the paper. `misled` speaks of the "
+        "assistant's replies instead"
+    ),
+    "valid_user_alone": "the user's own answer is one of the letters; the four before rest on these dialogues alone",
     "answered": "the user accepted an answer by itself",
     "valid": "the final answer is one of the letters",
     "replies_read": (

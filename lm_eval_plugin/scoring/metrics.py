@@ -17,6 +17,7 @@ from lm_eval_plugin.answers.supported_option import named_options
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript
 from lm_eval_plugin.judge import JUDGED
+from lm_eval_plugin.scoring import alone_and_together as alone
 from lm_eval_plugin.scoring.kinds import Kind
 
 READ_TOO_SELDOM = 0.5
@@ -55,7 +56,7 @@ class QuestionRecord:
 
 def accuracy(transcript: Transcript, gold: Collection[str]) -> float:
     """Acc = 1 if the accepted letter is a right one, else 0; a dialogue without a valid answer is wrong."""
-    return float(transcript.answer is not None and transcript.answer in gold)
+    return alone.is_right(transcript.answer, gold)
 
 
 def answer_given(transcript: Transcript) -> float:
@@ -264,6 +265,11 @@ METRICS: Mapping[str, Metric] = {
     "acc_gap": Metric(Kind.DIFFERENCE, True),
     "flip_gain": Metric(Kind.SHARE, True),
     "flip_loss": Metric(Kind.SHARE, False),
+    "acc_user_alone": Metric(Kind.SHARE, True, alone.acc_user_alone),
+    "uplift": Metric(Kind.DIFFERENCE, True, alone.uplift),
+    "alone_wrong_together_right": Metric(Kind.SHARE, True, alone.alone_wrong_together_right),
+    "alone_right_together_wrong": Metric(Kind.SHARE, False, alone.alone_right_together_wrong),
+    "valid_user_alone": Metric(Kind.SHARE, True, lambda held, _: alone.valid_user_alone(held)),
     "answered": Metric(Kind.SHARE, True, lambda held, _: answered(held)),
     "valid": Metric(Kind.SHARE, True, lambda held, _: valid(held)),
     "replies_read": Metric(Kind.SHARE, True, lambda held, record: replies_read(held, record.question)),

@@ -5,6 +5,7 @@
                        "questions": 48, "dialogues": 48, "unscored": 0,
                        "metrics": {"acc": {"value": 0.667, "standard_error": 0.069, "low": 0.525, "high": 0.782, ...}, ...},
                        "against_static": {"difference": 0.104, "low": -0.06, "high": 0.27, "p_value": 0.36, ...},
+                       "against_user_alone": {"cells": {"wrong_alone_right_together": {"value": 0.31, ...}, ...}, "test": {...}},
                        "against_human": {"simulated": {"pearson": {"value": 0.51, ...}, "error": {...}}, "static": {...}},
                        "waiting": {"assistant": {"median_s": 0.4, "p95_s": 0.5, "batch": 48, "tokens_per_second": 310.0}, ...},
                        "user_language": {"messages": 50, "words_per_message": 17.2, "distinct_in_100_words": 58.1}}},
@@ -32,6 +33,7 @@ from lm_eval_plugin.config.protocol_label import is_of_paper
 from lm_eval_plugin.dialogue.transcript import Message, Role, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.scoring.agreement import agreement, complete
+from lm_eval_plugin.scoring.alone_and_together import alone_and_together
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord, accuracy, question_scores, words_of
 from lm_eval_plugin.scoring.statistics import Estimate, mean_estimate, paired_test, pooled_estimate
@@ -56,6 +58,7 @@ def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
         "unscored": len(transcripts) - len(scored),
         "metrics": _shown_first(estimates(records), transcripts),
         **_against_static([records]),
+        **_against_alone([records]),
         **_against_human(records),
         "waiting": {role.value: _waiting(scored, role) for role in Role},
         "user_language": user_language(_user_messages(scored)),
@@ -74,6 +77,7 @@ def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
         "composition": composition(together),
         "metrics": _shown_first(group_estimates(tasks), [held for record in together for held in record.transcripts]),
         **_against_static(tasks),
+        **_against_alone(tasks),
     }
 
 
@@ -182,6 +186,12 @@ def _against_static(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
         return {}
     acc, static, strata = zip(*both, strict=True)
     return {"against_static": asdict(paired_test(acc, static, Kind.SHARE, strata=strata))}
+
+
+def _against_alone(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+    """The user alone and together with the model, over the dialogues whose user answered alone."""
+    found = alone_and_together(tasks)
+    return {} if found is None else {"against_user_alone": found}
 
 
 def _against_human(records: Sequence[QuestionRecord]) -> dict[str, Any]:

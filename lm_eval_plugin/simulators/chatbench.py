@@ -25,6 +25,7 @@ from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.quoting import break_tokens
 from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.simulators import two_step
+from lm_eval_plugin.simulators.answering_alone import alone_request, alone_text
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
@@ -54,6 +55,9 @@ class ChatbenchFormat:
 
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> str:
         """The text that the user's model continues with the user's next message."""
+        if aim is Aim.ALONE:
+            alone = _unmarked(alone_text(situation, two_step.harmless))
+            return f"[SYSTEM] {alone}\n\n{alone_request(situation.question)}\n\n[USER] {ANSWER_HEAD}"
         person = _unmarked(two_step.person_text(situation))
         if self.reading is Reading.A:
             request = _unmarked(two_step.request_text(situation.question, history, aim, thoughts))

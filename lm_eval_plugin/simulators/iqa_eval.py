@@ -18,6 +18,7 @@ from lm_eval_plugin.dialogue.engine import Chat, Prompt
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.quoting import indent_headings
 from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.answering_alone import alone_chat, belief_text
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
@@ -42,13 +43,16 @@ class IqaEval:
 
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
         """The system message, and the conversation so far with what is to be written now."""
+        if aim is Aim.ALONE:
+            return alone_chat(situation, _harmless)
         question = situation.question
         person = _PERSON.format(letters=question.letter_choice, question=_harmless(question.text))
         about = f"\n\nAbout you: {_harmless(situation.persona)}" if situation.persona else ""
+        believed = "".join(f"\n\n{text}" for text in [belief_text(situation)] if text)
         turns = [f"{_HEADINGS[turn.role]} {_harmless(turn.content)}" for turn in history]
         thought = [THOUGHTS.format(thoughts=_harmless(thoughts))] if thoughts else []
         request = "\n\n".join([*turns, *thought, _instruction(question, history, aim)])
-        return Chat(person + about, (Message(Role.USER, request),))
+        return Chat(person + about + believed, (Message(Role.USER, request),))
 
     def read(self, text: str, situation: Situation, history: tuple[Message, ...], aim: Aim) -> Draft:
         """The message, which is the answer if it says `So, the answer is: X` anywhere."""

@@ -14,7 +14,8 @@ from typing import Protocol
 from lm_eval_plugin.answers.final_answer import FinalAnswer
 from lm_eval_plugin.dialogue.engine import Ask, Failure, Prompt, Reply
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.dialogue.transcript import Event, Message, Role
+from lm_eval_plugin.dialogue.transcript import AloneAnswer, Event, Message, Role
+from lm_eval_plugin.simulators.answering_alone import belief_text, read_alone
 from lm_eval_plugin.simulators.guardrails import faults, leaks_answer
 from lm_eval_plugin.simulators.loop import Situation, Turn
 
@@ -28,11 +29,15 @@ THOUGHTS = "What you think, which the AI system does not see: {thoughts}"
 
 
 class Aim(str, Enum):
-    """What the model is asked for: private thoughts, its next message or answer, or the answer and nothing else."""
+    """What the model is asked for: private thoughts, its next message or answer, or the answer and nothing else.
+
+    ALONE: its answer without help, before there is a conversation or apart from it.
+    """
 
     THINK = "think"
     SPEAK = "speak"
     ANSWER = "answer"
+    ALONE = "alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,27 @@ class ModelUser:
             thoughts = thought
         return (yield from self._speak(situation, history, Aim.ANSWER if forced else Aim.SPEAK, thoughts))
 
+    def answer_alone(self, situation: Situation) -> Generator[Ask, Reply | Failure, AloneAnswer | Failure]:
+        """Answer the question without help; what names no letter is asked for again as often as a message would be."""
+        attempts = 0
+        while True:
+            reply = yield self.ask_alone(situation)
+            if isinstance(reply, Failure):
+                return reply
+            answer = self.read_alone(reply.text, situation)
+            attempts += 1
+            if answer.letter is not None or attempts > self.reasks:
+                return answer
+
+    def ask_alone(self, situation: Situation) -> Ask:
+        """The ask for its answer without help."""
+        return self._ask(situation, (), Aim.ALONE, "")
+
+    def read_alone(self, text: str, situation: Situation) -> AloneAnswer:
+        """What the model answered without help."""
+        written = self.script.read(text, situation, (), Aim.ALONE).text
+        return AloneAnswer(read_alone(written, situation.question), "generated", written)
+
     def _speak(
         self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: Reply | None
     ) -> Generator[Ask, Reply | Failure, Turn]:
@@ -132,7 +158,7 @@ class ModelUser:
             attempts += 1
             if not seen or draft.answer is not None or attempts > self.reasks:
                 break
-        if leaks_answer(draft.text, situation.question, history) or (draft.answer is not None and not history):
+        if _leaks(draft, situation, history):
             events.append(Event.ANSWER_LEAK)
         message = _message(draft.text, thoughts, drafts) if draft.text or self.sends_nothing else None
         return Turn(message, draft.answer, trimmed, tuple(events), forced=aim is Aim.ANSWER)
@@ -143,9 +169,15 @@ class ModelUser:
 
 def _events(draft: Draft, situation: Situation, history: tuple[Message, ...], thoughts: str) -> list[Event]:
     seen = [Event.MARKER] if draft.marker else []
-    private = (situation.persona, thoughts)
+    private = (situation.persona, belief_text(situation), thoughts)
     # An answer that the assistant had given in the same words is no echo.
     return seen if draft.answer is not None else [*seen, *faults(draft.text, situation.question, history, private)]
+
+
+def _leaks(draft: Draft, situation: Situation, history: tuple[Message, ...]) -> bool:
+    """Whether an answer is stated before the assistant has said anything, by a user that has none of its own to state."""
+    stated = not situation.belief and leaks_answer(draft.text, situation.question, history)
+    return stated or (draft.answer is not None and not history)
 
 
 def _message(text: str, thoughts: Reply | None, drafts: Sequence[Reply]) -> Message:

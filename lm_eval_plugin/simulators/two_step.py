@@ -20,6 +20,7 @@ from lm_eval_plugin.dialogue.engine import Chat, Prompt
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.quoting import indent_headings
 from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.answering_alone import alone_chat, belief_text
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
@@ -66,6 +67,8 @@ class TwoStep:
 
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
         """One system and one user message."""
+        if aim is Aim.ALONE:
+            return alone_chat(situation, harmless)
         request = request_text(situation.question, history, aim, thoughts, opening=self.opening)
         return Chat(person_text(situation), (Message(Role.USER, request),))
 
@@ -76,9 +79,10 @@ class TwoStep:
 
 
 def person_text(situation: Situation) -> str:
-    """Who the user is and what it wants to know: the question with its options."""
+    """Who the user is, what it wants to know, the question with its options, and what it believes."""
     person = _PERSON.format(question=harmless(situation.question.text))
-    return f"{person}\n\nAbout you: {harmless(situation.persona)}" if situation.persona else person
+    about = [f"About you: {harmless(situation.persona)}"] * bool(situation.persona)
+    return "\n\n".join([person, *about, *filter(None, [belief_text(situation)])])
 
 
 def request_text(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD, behind_head, final_answer
 from lm_eval_plugin.dialogue.engine import Chat, Prompt
 from lm_eval_plugin.dialogue.transcript import Message, Role
+from lm_eval_plugin.simulators.answering_alone import alone_text, belief_text
 from lm_eval_plugin.simulators.cleaning import clean
 from lm_eval_plugin.simulators.loop import Situation
 from lm_eval_plugin.simulators.model_user import THINK, THOUGHTS, Aim, Draft
@@ -39,10 +40,14 @@ class UserLM:
 
     def prompt(self, situation: Situation, history: tuple[Message, ...], aim: Aim, thoughts: str) -> Prompt:
         """The intent, and the conversation with the user's turn to speak."""
+        if aim is Aim.ALONE:
+            return Chat(alone_text(situation, str), (), speaker=Role.USER, prefill=ANSWER_HEAD)
         question = situation.question
         parts = [_INTENT.format(question=question.text, letters=question.letter_choice)]
         if situation.persona:
             parts.append(f"About you: {situation.persona}")
+        if situation.belief:
+            parts.append(belief_text(situation))
         if thoughts:
             parts.append(THOUGHTS.format(thoughts=thoughts))
         if aim is Aim.THINK:

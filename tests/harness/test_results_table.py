@@ -7,7 +7,14 @@ import copy
 import pytest
 from lm_eval import utils
 
-from lm_eval_plugin.harness.results_table import MAIN, MOST_ROWS, OF_SUBJECT, shorten_make_table, shortened
+from lm_eval_plugin.harness.results_table import (
+    MAIN,
+    MOST_ROWS,
+    OF_SUBJECT,
+    SWITCHED_ON_ALONE,
+    shorten_make_table,
+    shortened,
+)
 from lm_eval_plugin.scoring.metrics import DIRECTIONS, METRICS, NEUTRAL
 
 AS_IT_SHOULD_BE = {
@@ -18,7 +25,8 @@ AS_IT_SHOULD_BE = {
     "user_turns": 2.0,
 }
 FOR_JUDGE = ("coherence", "satisfaction", "judged")
-DEFAULT = {name: value for name, value in AS_IT_SHOULD_BE.items() if name not in FOR_JUDGE}
+USER_ALONE = (*SWITCHED_ON_ALONE, "valid_user_alone")
+DEFAULT = {name: value for name, value in AS_IT_SHOULD_BE.items() if name not in {*FOR_JUDGE, *USER_ALONE}}
 
 
 def row(alias, values):
@@ -101,7 +109,7 @@ def test_subjects_of_a_group_show_three_metrics_and_what_is_amiss_in_them_is_sai
 
 def test_a_subject_of_a_group_shows_what_was_switched_on():
     given = results({"a": AS_IT_SHOULD_BE, "b": AS_IT_SHOULD_BE}, {"g": ({"acc": 0.5}, ["a", "b"])})
-    assert metrics_shown(given, "a") == {*OF_SUBJECT, *FOR_JUDGE}
+    assert metrics_shown(given, "a") == {*OF_SUBJECT, *FOR_JUDGE, *SWITCHED_ON_ALONE}
 
 
 def test_a_group_of_many_subjects_shows_itself_alone_and_says_what_is_amiss_below():

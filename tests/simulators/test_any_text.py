@@ -8,7 +8,7 @@ from doubles import PRODUCT, ScriptedModel, hold
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import anything_said
-from users import WITH_A_MODEL, history, plain_structure, situation, structure, user_of
+from users import IN_DIALOGUE, WITH_A_MODEL, history, plain_structure, situation, structure, user_of
 
 from lm_eval_plugin.dialogue.engine import Reply
 from lm_eval_plugin.dialogue.transcript import Event, Role, Transcript
@@ -150,7 +150,7 @@ def forged(name, messages):
     return [
         (length, aim)
         for length in range(0, len(messages) + 1, 2)
-        for aim in Aim
+        for aim in IN_DIALOGUE
         if marks(messages[:length], aim, messages[0].content if messages else "")
         != marks(harmless[:length], aim, "hm" if messages else "")
     ]

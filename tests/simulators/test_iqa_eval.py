@@ -1,6 +1,6 @@
 import pytest
 from doubles import PRODUCT, hold, said, saying
-from users import EVIL, MODEL, history, in_turn, situation, structure, user_of
+from users import EVIL, IN_DIALOGUE, MODEL, history, in_turn, situation, structure, user_of
 
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Event, Role, StopReason
@@ -9,7 +9,7 @@ from lm_eval_plugin.simulators.model_user import Aim
 
 TALK = history("7 x 7?", "It is 49.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))
-every_aim = pytest.mark.parametrize("aim", list(Aim))
+every_aim = pytest.mark.parametrize("aim", IN_DIALOGUE)
 
 
 def prompt(turns=(), aim=Aim.SPEAK, thoughts="", persona="", question=PRODUCT):

@@ -1,6 +1,18 @@
 import pytest
 from doubles import PRODUCT, hold, said, saying
-from users import EVIL, MODEL, RULE, history, in_turn, plain_structure, situation, structure, user_of, whole
+from users import (
+    EVIL,
+    IN_DIALOGUE,
+    MODEL,
+    RULE,
+    history,
+    in_turn,
+    plain_structure,
+    situation,
+    structure,
+    user_of,
+    whole,
+)
 
 from lm_eval_plugin.dialogue.engine import Chat
 from lm_eval_plugin.dialogue.question import Question
@@ -10,7 +22,7 @@ from lm_eval_plugin.simulators.two_step import Opening, TwoStep, clean, help_ope
 
 TALK = history("7 x 8?", "It is 56.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))
-every_aim = pytest.mark.parametrize("aim", list(Aim))
+every_aim = pytest.mark.parametrize("aim", IN_DIALOGUE)
 THREE = Question("q", "s", "Is it so?", ("yes", "no", "maybe"))
 
 

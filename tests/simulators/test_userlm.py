@@ -1,6 +1,6 @@
 import pytest
 from doubles import PRODUCT, hold, said, saying
-from users import EVIL, MODEL, history, in_turn, plain_structure, situation, user_of
+from users import EVIL, IN_DIALOGUE, MODEL, history, in_turn, plain_structure, situation, user_of
 
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.quoting import plain_transcript
@@ -10,7 +10,7 @@ from lm_eval_plugin.simulators.userlm import STOPS, UserLM
 
 TALK = history("7 x 8?", "It is 56.")
 every_evil = pytest.mark.parametrize("evil", EVIL, ids=lambda text: repr(text[:30]))
-every_aim = pytest.mark.parametrize("aim", list(Aim))
+every_aim = pytest.mark.parametrize("aim", IN_DIALOGUE)
 
 
 def prompt(turns=(), aim=Aim.SPEAK, thoughts="", persona="", question=PRODUCT):
@@ -39,7 +39,7 @@ def test_conversation_stands_in_its_real_roles_and_the_user_is_to_speak(aim):
 
 
 def test_forced_message_is_begun_and_no_other():
-    assert [prompt(TALK, aim).prefill for aim in Aim] == ["", "", "Answer:"]
+    assert [prompt(TALK, aim).prefill for aim in IN_DIALOGUE] == ["", "", "Answer:"]
 
 
 def test_persona_and_thoughts_and_the_ask_for_them_stand_in_the_intent():
