@@ -10,7 +10,7 @@ from lm_eval.api.samplers import ContextSampler
 
 from chatbench_tasks.harness_config import cache_of
 from chatbench_tasks.mmlu_layout import check_mmlu_layout
-from lm_eval_plugin.config.paths import check_local_path, local_or_hub
+from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
 
 SPLIT = "dev"

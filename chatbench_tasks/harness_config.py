@@ -13,8 +13,8 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import apply_template
 
 from lm_eval_plugin.border.masking import conceal
+from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.config.dialogue import DialogueConfig
-from lm_eval_plugin.config.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
 
 _NOT_INHERITED = ("task", "task_alias", "tag", "group", "class", "dialogue")

@@ -21,7 +21,7 @@ from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.harness import registration
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import Example, examples
-from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments
+from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments, score_reply
 
 logger = logger_of(__name__)
 
@@ -64,7 +64,7 @@ class PerplexityTask(ConfigurableTask):  # type: ignore[misc]
     def __init__(self, config: dict[str, Any]) -> None:
         rest, self.examples = read_block(config, "examples", ExamplesConfig)
         self._where = f"task {config.get('task')}"
-        registration.attach_scoring()
+        registration.attach_scoring(score_reply)
         super().__init__(config=rest)
 
     def download(self, dataset_kwargs: dict[str, Any] | None = None, **kwargs: Any) -> None:

@@ -12,8 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+from lm_eval_plugin.border.hub_errors import why_unavailable
 from lm_eval_plugin.config.presets import DEMO_SIMULATOR_BASE
-from lm_eval_plugin.models.hub_errors import why_unavailable
 
 ANSWERS = {
     "gated": (401, {"X-Error-Code": "GatedRepo"}),
@@ -28,7 +28,7 @@ ANSWERS = {
 LOAD_ALL = """
 import json, sys
 from lm_eval_plugin.errors import ChatbenchError
-from lm_eval_plugin.models.hub_errors import why_unavailable
+from lm_eval_plugin.border.hub_errors import why_unavailable
 from lm_eval_plugin.models.quantized import load_quantized
 
 said = {}

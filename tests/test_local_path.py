@@ -1,6 +1,6 @@
 import pytest
 
-from lm_eval_plugin.config.paths import check_local_path, local_or_hub
+from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
 
 

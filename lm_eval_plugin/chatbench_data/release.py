@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 from huggingface_hub import snapshot_download
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
+from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.chatbench_data import columns
 from lm_eval_plugin.chatbench_data.columns import STUDY
 from lm_eval_plugin.chatbench_data.files import Problem, good_rows, read_rows
@@ -32,9 +34,7 @@ from lm_eval_plugin.chatbench_data.records import (
     UserAnswer,
 )
 from lm_eval_plugin.chatbench_data.rows import read_ai_alone, read_conversation, read_question, read_user_answer
-from lm_eval_plugin.config.paths import check_local_path, local_or_hub
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 
 __all__ = [
     "AiAloneAnswers",

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR
 from lm_eval_plugin.border.masking import masked, masked_text
 from lm_eval_plugin.dialogue.transcript import Role, Transcript
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR
 from lm_eval_plugin.results.export_writer import export_runs
 from lm_eval_plugin.results.runs import Run, TaskRun
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from lm_eval_plugin.cache.run_reading import Ended, NotedRun
+    from lm_eval_plugin.results.noted_runs import Ended, NotedRun
     from lm_eval_plugin.results.watching import Watched
 
 _LOOK_S = 1.0
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Show the run until it ends; 0 if it finished or goes on, 1 if an error ended it."""
-    from lm_eval_plugin.cache.run_reading import cache_files, chosen_run, noted_runs
+    from lm_eval_plugin.results.noted_runs import cache_files, chosen_run, noted_runs
     from lm_eval_plugin.results.watching import Watched
 
     files = cache_files(chosen.cache)
@@ -132,7 +132,7 @@ def _percent(value: float) -> str:
 def _sides(watched: Watched) -> Table:
     from rich.table import Table
 
-    from lm_eval_plugin.cache.run_reading import SideCounts
+    from lm_eval_plugin.results.noted_runs import SideCounts
 
     table = Table("side", "replies", "replies/s", "tokens", "tokens/s", "errors", box=None, pad_edge=False)
     speeds = watched.speeds()

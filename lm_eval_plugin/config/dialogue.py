@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, model_validator
 
+from lm_eval_plugin.border.paths import check_local_path
 from lm_eval_plugin.config.condition import ANSWER_FIRST, as_condition
 from lm_eval_plugin.config.judge import JudgeConfig
-from lm_eval_plugin.config.paths import check_local_path
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.protocol import PAPER, PAPER_POLICIES, check_policy_of_paper, with_protocol
 from lm_eval_plugin.config.reader import ReaderConfig, as_reader

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from lm_eval_plugin.border.masking import is_secret, without_credentials
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
+from lm_eval_plugin.border.paths import check_local_path
 from lm_eval_plugin.config.model_arguments import SAYS_THE_SAME
-from lm_eval_plugin.config.paths import check_local_path
 from lm_eval_plugin.config.presets import GENERATION, MODEL_POLICIES, POLICIES, PRESETS, PROMPTED_POLICIES
 from lm_eval_plugin.config.strict import GenKwargs, Strict, as_list, nearest, validated
 from lm_eval_plugin.errors import ConfigError

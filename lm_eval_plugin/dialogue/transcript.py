@@ -97,6 +97,10 @@ class Message:
     batch: float | None = None
 
 
+JUDGED = ("coherence", "satisfaction")
+"""What a judge says of a dialogue, a verdict on each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a judge says of a dialogue.

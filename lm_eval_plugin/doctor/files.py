@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
-from lm_eval_plugin.config.paths import local_or_hub
+from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.models.revisions import revision_of
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from huggingface_hub import constants, get_session, get_token
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR
 from lm_eval_plugin.doctor.diagnosis import Check, Status, short
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR
 from lm_eval_plugin.models.memory import gigabytes
 
 PACKAGES = (

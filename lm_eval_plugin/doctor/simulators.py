@@ -11,8 +11,9 @@ from typing import Any
 
 from huggingface_hub import HfApi, constants
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import without_credentials
-from lm_eval_plugin.config.paths import local_or_hub
+from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.doctor.diagnosis import Check, Status, short
@@ -20,7 +21,6 @@ from lm_eval_plugin.doctor.files import TOKENIZER_FILES, complete, in_cache, rep
 from lm_eval_plugin.doctor.machine import free_disk
 from lm_eval_plugin.errors import ChatbenchError, ConfigError
 from lm_eval_plugin.models.footprint import PUBLISHED, Footprint, dtype_for, measured, value_bytes, weight_bytes
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.models.memory import free_memory, gigabytes
 from lm_eval_plugin.models.revisions import revision_of
 

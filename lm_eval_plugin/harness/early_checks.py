@@ -20,14 +20,14 @@ from huggingface_hub.file_download import repo_folder_name
 from lm_eval.models.api_models import TemplateAPI
 from lm_eval.utils import sanitize_model_name
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import without_credentials
+from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of, put_over, read_dialogue_block
 from lm_eval_plugin.config.judge import JudgeConfig
-from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.models.loading import backend_class, check_policy, load_model
 
 _CONNECT_S = 1.0

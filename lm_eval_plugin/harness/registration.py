@@ -22,7 +22,7 @@ import functools
 import importlib.util
 import inspect
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
@@ -189,11 +189,9 @@ def attach_dialogues() -> None:
         evaluator.evaluate = _summarizing(evaluate)
 
 
-def attach_scoring() -> None:
-    """Make `score_reply` a request type of the host; doing it twice does nothing."""
+def attach_scoring(score_reply: Callable[..., Any]) -> None:
+    """Make `score_reply` a request type of lm_eval; doing it twice does nothing."""
     from lm_eval.api.model import LM
-
-    from lm_eval_plugin.training.perplexity import score_reply
 
     LM.score_reply = score_reply
 

@@ -17,10 +17,7 @@ from typing import Any
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.dialogue.engine import Ask, Chat, ChatModel, Reply
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript, Verdict
-
-JUDGED = ("coherence", "satisfaction")
-"""What a judge is asked about."""
+from lm_eval_plugin.dialogue.transcript import JUDGED, Message, Role, StopReason, Transcript, Verdict
 
 NO_LETTER = "none"
 """A judge's word for a reply that decides for no option, or for several."""

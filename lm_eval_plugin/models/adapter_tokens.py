@@ -11,9 +11,9 @@ from huggingface_hub import hf_hub_download
 from safetensors import safe_open
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.errors import ModelError, SimulatorError
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 
 logger = logger_of(__name__)
 

@@ -13,11 +13,11 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import RemoteEntryNotFoundError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
+from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.border.terminal import logger_of
-from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.errors import ModelError, SimulatorError
 from lm_eval_plugin.models.adapter_tokens import AdapterTokens, adapter_tokens, make_room
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.models.revisions import revision_of
 
 logger = logger_of(__name__)

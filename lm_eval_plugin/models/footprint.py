@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lm_eval_plugin.border.hub_errors import why_unavailable
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.models.hub_errors import why_unavailable
 
 if TYPE_CHECKING:
     import torch

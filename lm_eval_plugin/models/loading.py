@@ -15,6 +15,7 @@ from lm_eval.api.registry import get_model, model_registry
 from lm_eval.models.huggingface import HFLM
 from lm_eval.utils import simple_parse_args_string
 
+from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import is_secret, masked_text, without_credentials
 from lm_eval_plugin.config.devices import check_devices
 from lm_eval_plugin.config.presets import PROMPTED_POLICIES
@@ -22,7 +23,6 @@ from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.models.chat_format import is_chat_api
-from lm_eval_plugin.models.hub_errors import HTTP_ERROR, why_unavailable
 
 
 def load_model(backend: str, model_args: Mapping[str, Any], quantization: str, what: str) -> LM:

@@ -22,13 +22,13 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from lm_eval_plugin.border.hub_errors import why_unavailable
+from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.border.terminal import logger_of
-from lm_eval_plugin.config.paths import local_or_hub
 from lm_eval_plugin.errors import ModelError
 from lm_eval_plugin.models.adapters import read_adapter, with_adapter
 from lm_eval_plugin.models.chat_format import muted
 from lm_eval_plugin.models.footprint import dtype_for
-from lm_eval_plugin.models.hub_errors import why_unavailable
 from lm_eval_plugin.models.memory import default_device
 from lm_eval_plugin.models.placement import Placement, place_weights, read_max_memory, without_absent_gpus
 from lm_eval_plugin.models.revisions import revision_of

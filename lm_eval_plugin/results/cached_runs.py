@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from lm_eval_plugin.cache.run_reading import Ended, Follower, NotedRun, cache_files, chosen_run
 from lm_eval_plugin.cache.run_table import QuestionNote
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.results.noted_runs import Ended, Follower, NotedRun, cache_files, chosen_run
 from lm_eval_plugin.results.runs import Progress, Run, TaskRun
 from lm_eval_plugin.scoring.metrics import QuestionRecord
 

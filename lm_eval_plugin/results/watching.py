@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lm_eval_plugin.cache.run_reading import Ended, Follower, NotedRun, SideCounts, chosen_run
 from lm_eval_plugin.cache.run_table import QuestionNote
 from lm_eval_plugin.dialogue.transcript import Role, StopReason, Transcript
 from lm_eval_plugin.results.cached_runs import run_so_far
+from lm_eval_plugin.results.noted_runs import Ended, Follower, NotedRun, SideCounts, chosen_run
 from lm_eval_plugin.results.runs import Run
 from lm_eval_plugin.scoring.kinds import Kind
 from lm_eval_plugin.scoring.metrics import accuracy

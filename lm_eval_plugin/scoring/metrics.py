@@ -15,8 +15,7 @@ from statistics import fmean
 
 from lm_eval_plugin.answers.supported_option import named_options
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.dialogue.transcript import Event, Message, Role, StopReason, Transcript
-from lm_eval_plugin.judge import JUDGED
+from lm_eval_plugin.dialogue.transcript import JUDGED, Event, Message, Role, StopReason, Transcript
 from lm_eval_plugin.scoring import alone_and_together as alone
 from lm_eval_plugin.scoring.kinds import Kind
 

@@ -19,10 +19,10 @@ from typing import Any, Literal
 from pydantic import Field
 from transformers import AutoConfig
 
-from lm_eval_plugin.config.paths import check_local_path, local_or_hub
+from lm_eval_plugin.border.hub_errors import why_unavailable
+from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.config.strict import Strict, validated
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.models.hub_errors import why_unavailable
 from lm_eval_plugin.models.revisions import revision_of
 from lm_eval_plugin.simulators.chatbench import Reading
 

@@ -15,7 +15,6 @@ from test_dialogue_store import host_cache
 
 import lm_eval_plugin
 from lm_eval_plugin.cache.dialogue_store import DialogueStore
-from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run, noted_runs
 from lm_eval_plugin.cache.run_table import (
     note_end,
     note_questions,
@@ -25,6 +24,7 @@ from lm_eval_plugin.cache.run_table import (
 )
 from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.results.noted_runs import Follower, cache_files, chosen_run, noted_runs
 
 
 @pytest.fixture
@@ -188,8 +188,8 @@ def test_nobody_who_takes_part_reads_what_a_run_notes():
     package = Path(lm_eval_plugin.__file__).parent
     files = [file for room in TAKING_PART for file in (package / room).rglob("*.py")]
     assert len(files) > 50
-    readers = [str(file) for file in files if "run_reading" in file.read_text() or "run_questions" in file.read_text()]
+    readers = [str(file) for file in files if "noted_runs" in file.read_text() or "run_questions" in file.read_text()]
     assert readers == []
     store = (package / "cache" / "dialogue_store.py").read_text()
-    assert "run_reading" not in store
+    assert "noted_runs" not in store
     assert "run_questions" not in store

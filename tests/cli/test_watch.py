@@ -11,10 +11,10 @@ from test_dialogue_store import host_cache
 from test_report import HOSTILE
 
 from lm_eval_plugin.cache.dialogue_store import DialogueStore
-from lm_eval_plugin.cache.run_reading import chosen_run
 from lm_eval_plugin.cache.run_table import note_end, note_questions, note_start, noting
 from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.dialogue.transcript import Event, StopReason, Transcript
+from lm_eval_plugin.results.noted_runs import chosen_run
 from lm_eval_plugin.results.watching import Watched
 
 

@@ -6,10 +6,10 @@ import pytest
 from test_report import Elements, unpacked
 from test_resume import TASK, Counted
 
-from lm_eval_plugin.cache.run_reading import Follower, cache_files, chosen_run
 from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.cli.shared import readable_runs
 from lm_eval_plugin.results.cached_runs import is_cache, load_cached_run
+from lm_eval_plugin.results.noted_runs import Follower, cache_files, chosen_run
 from lm_eval_plugin.results.samples import read_records
 
 

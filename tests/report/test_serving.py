@@ -15,11 +15,11 @@ from noted_runs import asked, ended, note, put
 from test_dialogue_store import host_cache
 from test_report import HOSTILE
 
-from lm_eval_plugin.cache.run_reading import chosen_run
 from lm_eval_plugin.cache.run_table import note_end, note_questions, note_start
 from lm_eval_plugin.dialogue.transcript import StopReason
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.report.serving import LiveRun, make_server
+from lm_eval_plugin.results.noted_runs import chosen_run
 from lm_eval_plugin.results.watching import Watched
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium")
