@@ -18,7 +18,7 @@ _LONG_STEM = 30
 """Characters from which on a question's text stands in no other question by chance."""
 
 
-class SubjectExamples(ContextSampler):  # type: ignore[misc]
+class SubjectExamples(ContextSampler):
     """The first questions of a subject's `dev` split in cais/mmlu, which are the examples of lm_eval's own MMLU tasks.
 
     Args:

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-import lm_eval.tasks
-from lm_eval.tasks._yaml_loader import load_yaml
-from lm_eval.utils import apply_template
 
 from lm_eval_plugin.border.masking import conceal
 from lm_eval_plugin.border.paths import check_local_path, local_or_hub
 from lm_eval_plugin.config.dialogue import DialogueConfig
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.harness.task_files import file_of_lm_eval, read_task_file
 
 _NOT_INHERITED = ("task", "task_alias", "tag", "group", "class", "dialogue")
 
@@ -47,11 +45,12 @@ def host_config(config: Mapping[str, Any], dialogue: DialogueConfig, where: str)
 
 def _included(own: Mapping[str, Any], include: str, where: str) -> dict[str, Any]:
     """The keys of a task of the host, with the task's own put over them."""
-    folder = Path(lm_eval.tasks.__file__).parent
-    path = folder / apply_template(include, dict(own))
+    path = file_of_lm_eval(include, own)
     if not path.is_file():
         raise ConfigError(f"{where}: dialogue.include is {include!r}, but the host has no file {path}")
-    inherited = {key: value for key, value in load_yaml(path).items() if key not in _NOT_INHERITED}
+    inherited = {
+        key: value for key, value in read_task_file(path, with_functions=True).items() if key not in _NOT_INHERITED
+    }
     metadata = {**(inherited.get("metadata") or {}), **(own.get("metadata") or {})}
     return {**inherited, **own, "metadata": metadata}
 

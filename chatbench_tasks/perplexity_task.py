@@ -19,7 +19,6 @@ from lm_eval_plugin.chatbench_data.splits import HELD_OUT_PERCENT, split_questio
 from lm_eval_plugin.config.strict import Strict
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.harness import registration
-from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import Example, examples
 from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments, score_reply
 
@@ -48,7 +47,7 @@ class ExamplesConfig(Strict):
     reading: Literal["A", "B"] = "A"
 
 
-class PerplexityTask(ConfigurableTask):  # type: ignore[misc]
+class PerplexityTask(ConfigurableTask):
     """How well a model foretells the replies of people, prompted as a simulated user is.
 
     Its YAML has an `examples:` block, whose keys are those of `ExamplesConfig`; `--metadata '{"examples": {...}}'`
@@ -75,7 +74,7 @@ class PerplexityTask(ConfigurableTask):  # type: ignore[misc]
         """
         release = load_release(self.examples.dataset, revision=self.examples.revision, study=self.examples.study)
         chosen = self._questions(release)
-        made = examples(release.conversations, release.questions, chosen, Reading(self.examples.reading))
+        made = examples(release.conversations, release.questions, chosen, self.examples.reading)
         if not made:
             raise ConfigError(f"{self._where}: there is no conversation about one of its {len(chosen)} questions")
         self.dataset = {"test": datasets.Dataset.from_list([_row(example) for example in made])}

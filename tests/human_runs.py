@@ -12,7 +12,7 @@ from lm_eval.api.model import LM
 from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 TASK = "chatbench_human"
 

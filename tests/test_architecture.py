@@ -45,6 +45,15 @@ FACE = "lm_eval_plugin"
 NO_CODE = ("__init__.py", "autoload.pth", "guide", "py.typed")
 """What lies beside the rooms."""
 
+ROOMS_OF_LM_EVAL = ("lm_eval_access", "harness")
+"""The rooms that may import lm_eval."""
+
+TASKS = "chatbench_tasks"
+"""Tasks of lm_eval, which may import its public interface of tasks, `lm_eval.api`."""
+
+STILL_IMPORT_LM_EVAL = ("lm_eval_plugin/models/lm_model.py", "lm_eval_plugin/models/generation/")
+"""Files and folders that are still to go through `lm_eval_access`."""
+
 MOST_AT_FIRST_LEVEL = 26
 MOST_PAIRS_OF_ROOMS = 110
 MOST_LINES_OF_A_FILE = 300
@@ -59,7 +68,6 @@ LONG_FILES: Mapping[str, int] = {
 """Files that are still to be divided, with the lines that they have today: they may only get shorter."""
 
 LONG_BODIES: Mapping[str, int] = {
-    "lm_eval_plugin.harness.registration._summarizing": 36,
     "lm_eval_plugin.runner.run_dialogues.hold": 40,
 }
 """The same of functions."""
@@ -141,6 +149,30 @@ def upward_imports(modules: Mapping[str, Module]) -> list[str]:
     ]
 
 
+def imports_of_lm_eval(module: Module) -> Iterator[tuple[str, int]]:
+    """What a module imports of lm_eval, wherever in it, with the line."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        yield from ((name, node.lineno) for name in names if name.partition(".")[0] == "lm_eval")
+
+
+def imports_past_the_access(modules: Mapping[str, Module]) -> list[str]:
+    """A sentence for each import of lm_eval outside the rooms that may import it."""
+    return [
+        f"{module.path}, line {line}: {module.room} imports {name}; only {' and '.join(ROOMS_OF_LM_EVAL)} import lm_eval, and "
+        "chatbench_tasks its lm_eval.api, so take it from lm_eval_access, and add it there if it is missing"
+        for module in modules.values()
+        if module.room not in ROOMS_OF_LM_EVAL and not module.path.startswith(STILL_IMPORT_LM_EVAL)
+        for name, line in imports_of_lm_eval(module)
+        if not (module.room == TASKS and name.startswith("lm_eval.api."))
+    ]
+
+
 def level(room: str) -> int:
     return LAYERS.index(room) if room in LAYERS else len(LAYERS)
 
@@ -200,6 +232,22 @@ def test_every_module_is_in_a_room(modules):
 
 def test_no_import_runs_upward(modules):
     assert not upward_imports(modules)
+
+
+def test_two_rooms_alone_import_lm_eval(modules):
+    assert not imports_past_the_access(modules)
+
+
+def test_the_access_to_lm_eval_imports_nothing_of_ours(modules):
+    ours = {
+        f"{module.path}, line {line}: {name}"
+        for module in modules.values()
+        if module.room == "lm_eval_access"
+        for name, line in imported(module, modules)
+        if modules[name].room != "lm_eval_access"
+    }
+
+    assert not ours
 
 
 def test_no_circle_of_modules(modules):
@@ -265,6 +313,35 @@ def test_import_inside_a_function_counts(tmp_path):
     assert sentence.startswith(
         "lm_eval_plugin/answers/low.py, line 2: answers imports lm_eval_plugin.cli.main, and cli lies"
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import lm_eval\n",
+        "import lm_eval.tasks\n",
+        "from lm_eval import utils\n",
+        "def of():\n    from lm_eval.api.model import LM\n",
+    ],
+)
+def test_import_of_lm_eval_elsewhere_is_found(tmp_path, source):
+    (sentence,) = imports_past_the_access(written(tmp_path, {"lm_eval_plugin/scoring/means.py": source}))
+
+    assert sentence.startswith("lm_eval_plugin/scoring/means.py, line ")
+
+
+def test_tasks_may_import_the_interface_of_tasks_and_nothing_private(tmp_path):
+    source = "from lm_eval.api.task import ConfigurableTask\nfrom lm_eval.tasks._factory import TaskFactory\n"
+
+    (sentence,) = imports_past_the_access(written(tmp_path, {"chatbench_tasks/task.py": source}))
+
+    assert "line 2: chatbench_tasks imports lm_eval.tasks._factory.TaskFactory" in sentence
+
+
+def test_package_whose_name_only_begins_like_lm_eval_is_another(tmp_path):
+    found = written(tmp_path, {"lm_eval_plugin/scoring/means.py": "import lm_eval_other\n"})
+
+    assert not imports_past_the_access(found)
 
 
 def test_import_of_the_face_runs_upward(tmp_path):

@@ -53,6 +53,9 @@ class LM:
 
 class CachingLM:
     def __init__(self, lm, cache_db): ...
+
+
+class TemplateLM(LM): ...
 """
 CONFIG_STAND_IN = """
 class EvaluatorConfig:
@@ -96,6 +99,7 @@ def stand_in(tmp_path):
             "model_registry = Models(hf='host')\n"
         )
         (tmp_path / "lm_eval" / "api" / "model.py").write_text(MODEL_STAND_IN)
+        (tmp_path / "lm_eval" / "api" / "instance.py").write_text("class Instance: ...\n")
         (tmp_path / "lm_eval" / "config" / "evaluate_config.py").write_text(CONFIG_STAND_IN)
         return tmp_path
 

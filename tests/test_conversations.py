@@ -15,7 +15,7 @@ from lm_eval_plugin.config.dialogue import read_dialogue_block
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.runner.runner import converse_until
 
 HOSTILE = (

@@ -11,7 +11,7 @@ from lm_eval.tasks import TaskManager
 
 from chatbench_tasks.task import DialogueTask
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 DEMO = tasks_folder() / "demo" / "chatbench_demo.yaml"
 OWN = {"max_turns": 3, "repeats": 2}

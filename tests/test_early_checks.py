@@ -21,7 +21,7 @@ from lm_eval_plugin.harness.early_checks import (
     check_repository,
     dialogue_blocks,
 )
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 NOBODY = "nobody/no-such-model"
 

@@ -13,7 +13,7 @@ from releases import QUESTIONS, answer, write_release
 
 from chatbench_tasks.examples import check_examples
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 SUBJECT = QUESTIONS[0]["question_id"].rpartition("-redux-")[0] or "elementary_mathematics"
 

@@ -13,7 +13,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
 from lm_eval_plugin.errors import ModelError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 TENTH = evenly(0.1, [*PASSING, Fault.NULL, Fault.REFUSED])
 REPEATS = 4

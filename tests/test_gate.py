@@ -22,7 +22,7 @@ from lm_eval_plugin.comparison.gate import gate
 from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript
 from lm_eval_plugin.dialogue.transcript import Verdict as Judgement
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.metrics import QuestionRecord
 

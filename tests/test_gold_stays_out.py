@@ -11,7 +11,7 @@ from users import WITH_A_MODEL, WITHOUT_A_MODEL
 
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.question import Question
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.runner.participants import make_simulator
 from lm_eval_plugin.simulators.loop import Situation
 

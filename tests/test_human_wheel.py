@@ -12,7 +12,8 @@ from lm_eval.tasks import TaskManager
 
 from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.config.presets import DEMO_SIMULATOR_BASE
-from lm_eval_plugin.harness.registration import register_models, tasks_folder
+from lm_eval_plugin.harness.registration import register_models
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.training.demo.people import DEMO, write_release
 
 LEARNT_FROM, HELD_AGAINST = 28, 160

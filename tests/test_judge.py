@@ -16,7 +16,7 @@ from lm_eval_plugin.config.dialogue import read_dialogue_block
 from lm_eval_plugin.dialogue.engine import Failure
 from lm_eval_plugin.dialogue.transcript import Message, Role, StopReason, Transcript, Verdict
 from lm_eval_plugin.errors import ConfigError, JudgeError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.judge import NO_LETTER, judge_dialogues, read_letter_verdict, read_letters, read_verdict
 from lm_eval_plugin.runner.runner import check_simulator
 

@@ -14,7 +14,7 @@ from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompleti
 from test_conversations import TalkingLM
 from transformers import AutoModelForCausalLM
 
-from lm_eval_plugin.cache.model_identity import model_identity
+from lm_eval_plugin.models.model_identity import model_identity
 from lm_eval_plugin.models.quantized import load_quantized
 
 

@@ -12,7 +12,7 @@ from lm_eval.tasks import TaskManager
 
 from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.dialogue.transcript import Role
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.results.export import read_export
 from lm_eval_plugin.results.runs import read_run
 

@@ -18,7 +18,8 @@ import requests
 from lm_eval.tasks import TaskManager
 
 from lm_eval_plugin.config.presets import DEMO_ASSISTANT, DEMO_SIMULATOR_ADAPTER, DEMO_SIMULATOR_BASE
-from lm_eval_plugin.harness.registration import register_models, tasks_folder
+from lm_eval_plugin.harness.registration import register_models
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("uvicorn") is None or importlib.util.find_spec("fastapi") is None,

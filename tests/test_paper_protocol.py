@@ -20,7 +20,7 @@ from lm_eval_plugin.config.protocol_label import is_of_paper, protocol_label
 from lm_eval_plugin.dialogue.engine import Reply, converse
 from lm_eval_plugin.dialogue.transcript import Role, StopReason
 from lm_eval_plugin.errors import ConfigError, ModelError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.runner.participants import label_of, make_simulator
 from lm_eval_plugin.runner.simulation import simulate, simulate_many
 from lm_eval_plugin.simulators.loop import dialogue

@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from lm_eval_plugin.chatbench_data.release import load_release
 from lm_eval_plugin.errors import ConfigError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.simulators.chatbench import Reading
 from lm_eval_plugin.training.examples import examples
 from lm_eval_plugin.training.perplexity import ReplyScore, score_arguments, score_reply

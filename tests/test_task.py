@@ -16,7 +16,7 @@ from lm_eval.tasks import TaskManager
 from lm_eval.utils import make_table
 
 from lm_eval_plugin.errors import ConfigError, SimulatorError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 SCRIPTED = {"simulator": "scripted", "max_turns": 2, "assistant": {"max_tokens": 12}}
 HOST_TASKS = Path(lm_eval.tasks.__file__).parent

@@ -19,12 +19,9 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
-from typing import Any
-
-from lm_eval.api.model import LM
+from typing import Any, Protocol
 
 from lm_eval_plugin.border.masking import masked
-from lm_eval_plugin.cache.model_identity import as_earlier, without_place
 from lm_eval_plugin.cache.run_table import (
     make_run_tables,
     note_counts,
@@ -37,6 +34,7 @@ from lm_eval_plugin.cache.sqlite_files import PATIENCE_S, connected, explained, 
 from lm_eval_plugin.config.condition import DIRECT
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.transcript import VERSION
+from lm_eval_plugin.models.model_identity import as_earlier, without_place
 
 _MAKE_TABLE = "CREATE TABLE IF NOT EXISTS dialogues (key TEXT PRIMARY KEY, transcript TEXT NOT NULL)"
 
@@ -52,6 +50,28 @@ _NOT_SAID = {
     # Each repeat has a key of its own, so that more of them find those that there are.
     "repeats",
 }
+
+
+class _Responses(Protocol):
+    """lm_eval's cache of responses."""
+
+    @property
+    def filename(self) -> str: ...
+
+
+class _CacheHook(Protocol):
+    """What lm_eval hangs on a model for its cache; without one it has no responses."""
+
+    @property
+    def dbdict(self) -> _Responses | None: ...
+
+
+class CachedModel(Protocol):
+    """A model of lm_eval, as far as its cache goes."""
+
+    @property
+    def cache_hook(self) -> _CacheHook:
+        """Its cache."""
 
 
 class DialogueStore:
@@ -73,7 +93,7 @@ class DialogueStore:
 
     @classmethod
     @contextmanager
-    def beside(cls, lm: LM) -> Iterator[DialogueStore | None]:
+    def beside(cls, lm: CachedModel) -> Iterator[DialogueStore | None]:
         """The store in the host's cache of a model; None for a model without one.
 
         Raises:

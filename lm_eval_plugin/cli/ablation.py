@@ -75,28 +75,17 @@ COMPARED = ("acc", "acc_gap", "answered", "user_turns", "user_words_first", "mir
 
 
 def _hold(chosen: argparse.Namespace, dialogue: Mapping[str, Any], name: str) -> Any:
-    import lm_eval
-    from lm_eval.tasks import TaskManager
-
-    from lm_eval_plugin.cli.shared import load_assistant
     from lm_eval_plugin.errors import ConfigError
-    from lm_eval_plugin.harness.registration import tasks_folder
+    from lm_eval_plugin.harness.for_commands import dialogue_tasks, load_assistant, run_task
     from lm_eval_plugin.results.samples import read_records
 
     say(f"chatbench: {name}", file=sys.stderr)
-    folders = [str(tasks_folder()), *([chosen.include_path] if chosen.include_path else [])]
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"dialogue": dict(dialogue)})
+    manager = dialogue_tasks(chosen.include_path, dialogue)
     if chosen.tasks not in manager.all_subtasks:
         raise ConfigError(f"the task {chosen.tasks!r} is not one with dialogues; see chatbench simulate --help")
-    results = lm_eval.simple_evaluate(
-        load_assistant(chosen.model, chosen.model_args, chosen.batch_size, chosen.device),
-        tasks=[chosen.tasks],
-        task_manager=manager,
-        limit=chosen.limit,
-        apply_chat_template=chosen.apply_chat_template,
-        bootstrap_iters=0,
-    )
-    return read_records(results["samples"][chosen.tasks], f"task {chosen.tasks}")
+    lm = load_assistant(chosen.model, chosen.model_args, chosen.batch_size, chosen.device)
+    samples = run_task(lm, chosen.tasks, manager, limit=chosen.limit, chat_template=chosen.apply_chat_template)
+    return read_records(samples, f"task {chosen.tasks}")
 
 
 def _differences(records: Any, plain: Any) -> dict[str, Any]:

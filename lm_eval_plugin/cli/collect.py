@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.border.terminal import printable, say
 from lm_eval_plugin.chatbench_data.columns import plain
-from lm_eval_plugin.cli.shared import INTERRUPTED, load_assistant, mapping_of
+from lm_eval_plugin.cli.shared import INTERRUPTED, mapping_of
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError, ModelError
 
@@ -151,16 +151,14 @@ def _session(chosen: argparse.Namespace, study: StudyFolder, questions: list[Rel
 
 def _name(model: str, arguments: str) -> str:
     """The model's name as lm_eval gives it to a run: that of its weights, else its type."""
-    from lm_eval.utils import simple_parse_args_string
+    from lm_eval_plugin.harness.for_commands import model_name
 
-    given = simple_parse_args_string(arguments)
-    return str(
-        next((given[key] for key in ("peft", "delta", "pretrained", "model", "path", "engine") if key in given), model)
-    )
+    return model_name(arguments) or model
 
 
 def _talk(chosen: argparse.Namespace) -> Callable[[Session], Talk]:
     """Load the model; the rest says how a session's person talks with it."""
+    from lm_eval_plugin.harness.for_commands import load_assistant
     from lm_eval_plugin.models.person import Person
     from lm_eval_plugin.runner.simulation import converse_about, dialogue_config
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from lm_eval_plugin.config.presets import DEMO_ASSISTANT, DEMO_SIMULATOR_ADAPTER, DEMO_SIMULATOR_BASE
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
 _PARTS: Mapping[str, Callable[[], Path]] = {
     "tasks": tasks_folder,

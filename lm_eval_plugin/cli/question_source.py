@@ -125,13 +125,9 @@ def _from_task(chosen: argparse.Namespace, settings: Mapping[str, Any]) -> tuple
 
 def _task(name: str, include_path: str | None, settings: Mapping[str, Any]) -> Any:
     """The task of that name, with its `dialogue`, its `eval_docs`, and a `question` and the right letters of each."""
-    from lm_eval.tasks import TaskManager
+    from lm_eval_plugin.harness.for_commands import dialogue_tasks
 
-    from lm_eval_plugin.harness.registration import tasks_folder
-
-    folders = [str(tasks_folder()), *([include_path] if include_path else [])]
-    # Without the host's own tasks the index is there at once; they are not dialogues.
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata={"dialogue": dict(settings)})
+    manager = dialogue_tasks(include_path, settings)
     if name not in manager.all_subtasks:
         raise ConfigError(f"the task {name!r} is not one to talk about{nearest(name, sorted(manager.all_subtasks))}")
     task = manager.load([name])["tasks"][name]

@@ -1,4 +1,4 @@
-"""What several commands need: a model under test, a mapping given as JSON, runs to read and reports to write."""
+"""What several commands need: a mapping given as JSON, runs to read and reports to write."""
 
 from __future__ import annotations
 
@@ -13,24 +13,10 @@ from lm_eval_plugin.border.terminal import say
 from lm_eval_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lm_eval.api.model import LM
-
     from lm_eval_plugin.results.runs import Run
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
-
-
-def load_assistant(model: str, arguments: str, batch_size: str | None = None, device: str | None = None) -> LM:
-    """A model under test, without the bars of its weights; arguments and errors as `model_loading.load_assistant`."""
-    import transformers
-
-    from lm_eval_plugin.harness.registration import register_models
-    from lm_eval_plugin.models import loading as model_loading
-
-    register_models()
-    transformers.utils.logging.disable_progress_bar()
-    return model_loading.load_assistant(model, arguments, batch_size, device)
 
 
 def mapping_of(text: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lm_eval_plugin.border.terminal import printable, say
 from lm_eval_plugin.cli.question_source import Asked, asked_questions
-from lm_eval_plugin.cli.shared import INTERRUPTED, load_assistant, mapping_of
+from lm_eval_plugin.cli.shared import INTERRUPTED, mapping_of
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Message, Role, Transcript
 from lm_eval_plugin.errors import ConfigError, ModelError
@@ -95,6 +95,7 @@ class _Stage:
     def __init__(self, chosen: argparse.Namespace, config: DialogueConfig, questions: Sequence[Question]) -> None:
         from rich.console import Console
 
+        from lm_eval_plugin.harness.for_commands import load_assistant
         from lm_eval_plugin.models.person import Person
         from lm_eval_plugin.runner.participants import user_model
         from lm_eval_plugin.runner.runner import check_simulator

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
-from lm_eval.models.huggingface import HFLM
 
-from lm_eval_plugin.config.presets import DEMO_ASSISTANT
+from lm_eval_plugin.lm_eval_access.local import HFLM
+
+_BUNDLED = str(Path(__file__).parent / "assistant")
 
 
-class DemoAssistant(HFLM):  # type: ignore[misc]
+class DemoAssistant(HFLM):
     """The host's `hf` backend over the bundled assistant; it takes every argument of `hf` but needs none.
 
     Where no device is named it takes what there is. A batch size of 1, which is what the host passes when none is asked
@@ -19,7 +21,7 @@ class DemoAssistant(HFLM):  # type: ignore[misc]
 
     def __init__(
         self,
-        pretrained: str = str(DEMO_ASSISTANT),
+        pretrained: str = _BUNDLED,
         batch_size: int | str = 1,
         device: str | None = None,
         **kwargs: Any,

@@ -79,24 +79,20 @@ def _backend_fault(config: SimulatorConfig) -> Check | None:
 
 def _packages(backend: str) -> tuple[str, ...]:
     """What a backend imports only when it is made."""
+    from lm_eval_plugin.models.loading import is_behind_an_api
+
     own = {
         "anthropic-completions": ("anthropic",),
         "openai-completions": ("tiktoken",),
         **dict.fromkeys(("litellm", "litellm-chat", "litellm-chat-completions"), ("litellm",)),
     }
-    return (*(("aiohttp", "requests", "tenacity") if _is_remote(backend) else ()), *own.get(backend, ()))
-
-
-def _is_remote(backend: str) -> bool:
-    from lm_eval.models.api_models import TemplateAPI
-
-    from lm_eval_plugin.models.loading import backend_class
-
-    return issubclass(backend_class(backend), TemplateAPI)
+    return (*(("aiohttp", "requests", "tenacity") if is_behind_an_api(backend) else ()), *own.get(backend, ()))
 
 
 def _is_api(config: SimulatorConfig) -> bool:
-    return _is_remote(config.backend) or config.backend == "anthropic-completions"
+    from lm_eval_plugin.models.loading import is_behind_an_api
+
+    return is_behind_an_api(config.backend) or config.backend == "anthropic-completions"
 
 
 _KEYS = {"openai": "OPENAI_API_KEY", "azure-openai": "AZURE_OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}

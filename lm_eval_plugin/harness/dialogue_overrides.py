@@ -18,11 +18,10 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from lm_eval_plugin.config.dialogue import put_over
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.harness.merging_factory import MergingFactory
-
-_BLOCK = "dialogue"
+from lm_eval_plugin.harness.task_files import BLOCK, dialogue_block
+from lm_eval_plugin.lm_eval_access.task_files import LoadYaml, factory_of, replace_task_loader, task_loader
 
 
 def merge_dialogue_blocks(manager: ModuleType) -> None:
@@ -31,50 +30,20 @@ def merge_dialogue_blocks(manager: ModuleType) -> None:
     Args:
         manager: The module `lm_eval.tasks.manager`.
     """
-    from lm_eval.tasks import _factory, _index, _yaml_loader
-
-    if hasattr(_yaml_loader.load_yaml, "merges_dialogue"):
+    if hasattr(task_loader(), "__wrapped__"):
         return
-    load_yaml = _merging(_yaml_loader.load_yaml)
-    modules: list[Any] = [_yaml_loader, _factory, _index, manager]
-    for module in modules:
-        if hasattr(module, "load_yaml"):
-            module.load_yaml = load_yaml
-    manager.TaskFactory = MergingFactory  # type: ignore[attr-defined]
+    replace_task_loader(_merging(task_loader()), manager)
+    vars(manager)["TaskFactory"] = MergingFactory
     manager.TaskManager.load = _naming_afresh(manager.TaskManager.load)
 
 
-def _merging(load_yaml: Any) -> Any:
+def _merging(load_yaml: LoadYaml) -> LoadYaml:
     @functools.wraps(load_yaml)
     def merging(path: str | Path, *, recursive: bool = True, **options: Any) -> dict[str, Any]:
-        loaded: dict[str, Any] = load_yaml(path, recursive=recursive, **options)
-        if recursive and _BLOCK in loaded:
-            loaded[_BLOCK] = of_file(Path(path))
-        return loaded
+        loaded = load_yaml(path, recursive=recursive, **options)
+        return {**loaded, BLOCK: dialogue_block(Path(path))} if recursive and BLOCK in loaded else loaded
 
-    def of_file(path: Path) -> Any:
-        path = path.expanduser().resolve()
-        own = load_yaml(path, resolve_func=False, recursive=False)
-        included = own.get("include", [])
-        block: Any = None
-        for name in included if isinstance(included, list) else [included]:
-            inherited = _moved(merging(path.parent / name, resolve_func=False).get(_BLOCK), path.parent / name, path)
-            block = block if inherited is None else inherited if block is None else put_over(block, inherited)
-        if _BLOCK not in own:
-            return block
-        return own[_BLOCK] if block is None else put_over(block, own[_BLOCK])
-
-    merging.merges_dialogue = True  # type: ignore[attr-defined]
     return merging
-
-
-def _moved(block: Any, source: Path, target: Path) -> Any:
-    """A block of one file as another file may hold it: a data set that lies beside the first is named by its whole path."""
-    folder = source.resolve().parent
-    dataset = block.get("dataset") if isinstance(block, Mapping) else None
-    if folder == target.parent or not isinstance(dataset, str) or not (folder / dataset).is_dir():
-        return block
-    return {**block, "dataset": str(folder / dataset)}
 
 
 def _naming_afresh(load: Any) -> Any:
@@ -83,7 +52,8 @@ def _naming_afresh(load: Any) -> Any:
     @functools.wraps(load)
     def loading(*args: Any, **kwargs: Any) -> Any:
         manager = signature.bind(*args, **kwargs).arguments["self"]
-        manager._factory.named = {}  # noqa: SLF001  # names are those of one run
+        # Names are those of one run.
+        factory_of(manager).named = {}
         loaded = load(*args, **kwargs)
         _check_metadata_is_used(manager, loaded, sys._getframe(1))  # noqa: SLF001  # lm_eval passes it no further
         return loaded

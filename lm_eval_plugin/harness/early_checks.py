@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
-from lm_eval.models.api_models import TemplateAPI
-from lm_eval.utils import sanitize_model_name
 
 from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import without_credentials
@@ -28,6 +26,9 @@ from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError
+from lm_eval_plugin.harness.task_files import BLOCK, read_task_file
+from lm_eval_plugin.lm_eval_access.servers import TemplateAPI
+from lm_eval_plugin.lm_eval_access.texts import folder_name
 from lm_eval_plugin.models.loading import backend_class, check_policy, load_model
 
 _CONNECT_S = 1.0
@@ -35,7 +36,6 @@ _HUB_S = 1.5
 _LONGEST_NAME = 255
 """Bytes of a file's name, on all common file systems."""
 _LONGEST_PATH = 4095
-_BLOCK = "dialogue"
 _NEAR = 0.7
 _AS_NEAR_AS_A_SLIP = 0.86
 
@@ -51,16 +51,16 @@ def check_metadata_keys(metadata: Mapping[str, Any], *, ours: bool) -> None:
         ConfigError: A key is nearly `dialogue`, or belongs inside it.
     """
     for key in map(str, metadata):
-        if key != _BLOCK and difflib.get_close_matches(key.lower(), [_BLOCK], cutoff=_NEAR):
+        if key != BLOCK and difflib.get_close_matches(key.lower(), [BLOCK], cutoff=_NEAR):
             raise ConfigError(
-                f"--metadata has the key {key!r}, which means nothing; did you mean {_BLOCK!r}? Settings of the dialogues stand "
+                f"--metadata has the key {key!r}, which means nothing; did you mean {BLOCK!r}? Settings of the dialogues stand "
                 """there: --metadata '{"dialogue": {"simulator": "scripted"}}'"""
             )
         known = DialogueConfig.known_keys()
         meant = difflib.get_close_matches(key.lower(), known, n=1, cutoff=_AS_NEAR_AS_A_SLIP) if ours else []
         if meant:
             raise ConfigError(
-                f"--metadata has the key {key!r} beside {_BLOCK!r}, where it means nothing; it belongs inside: "
+                f"--metadata has the key {key!r} beside {BLOCK!r}, where it means nothing; it belongs inside: "
                 f"""--metadata '{{"dialogue": {{"{meant[0]}": ...}}}}'"""
             )
 
@@ -82,7 +82,7 @@ def check_run(manager: Any, config: Any) -> None:
     check_metadata_keys(metadata, ours=True)
     check_output_path(config.output_path, config.model_args)
     for name, block in blocks.values():
-        override = metadata.get(_BLOCK)
+        override = metadata.get(BLOCK)
         whole = block if override is None else put_over(block, override)
         check_participants(read_dialogue_block(whole, f"task {name}"))
 
@@ -95,15 +95,13 @@ def dialogue_blocks(manager: Any, spec: str | Mapping[str, Any], below: Any = No
         spec: A name, or a task or group as a mapping.
         below: The block that whoever lists the task puts over it; None for none.
     """
-    from lm_eval.tasks import _yaml_loader
-
     given = {} if isinstance(spec, str) else spec
     named = spec if isinstance(spec, str) else given.get("group", given.get("task"))
     entry = manager.task_index.get(named) if isinstance(named, str) else None
     known = {} if entry is None else (entry.cfg or {})
     if entry is not None and entry.yaml_path:
-        known = _yaml_loader.load_yaml(entry.yaml_path, resolve_func=False)
-    block = _over(_over(known.get(_BLOCK), given.get(_BLOCK)), below)
+        known = read_task_file(entry.yaml_path)
+    block = _over(_over(known.get(BLOCK), given.get(BLOCK)), below)
     whole = {**known, **given}
     members = known.get("task", whole.get("task"))
     if isinstance(members, list):
@@ -125,7 +123,7 @@ def _over(block: Any, override: Any) -> Any:
 def _is_ours(config: Mapping[str, Any]) -> bool:
     kind = config.get("class")
     module = kind if isinstance(kind, str) else getattr(kind, "__module__", "")
-    return "chatbench_tasks" in str(module) and _BLOCK in config
+    return "chatbench_tasks" in str(module) and BLOCK in config
 
 
 def check_participants(config: DialogueConfig) -> None:
@@ -281,4 +279,4 @@ def check_output_path(output: str | None, model_args: Mapping[str, Any] | None =
 def _model_folder(model_args: Mapping[str, Any]) -> str:
     """The folder that lm_eval makes of the name of the model under test."""
     names: Iterable[Any] = (model_args.get(key) for key in ("peft", "delta", "pretrained", "model", "path", "engine"))
-    return str(sanitize_model_name(next((str(name) for name in names if name), "")))
+    return folder_name(next((str(name) for name in names if name), ""))

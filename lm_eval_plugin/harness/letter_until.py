@@ -13,11 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
-
 from lm_eval_plugin.border.text_border import encodable
 from lm_eval_plugin.dialogue.question import Question
+from lm_eval_plugin.lm_eval_access.base import LM, Instance
 from lm_eval_plugin.models.generation import Prompted
 from lm_eval_plugin.models.generation.backend import HostGeneration
 from lm_eval_plugin.models.generation.servers.api import ApiGeneration, speaks_http

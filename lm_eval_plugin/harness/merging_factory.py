@@ -6,16 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lm_eval.tasks import _yaml_loader
-from lm_eval.tasks._factory import TaskFactory
-
 from lm_eval_plugin.config.dialogue import put_over, read_dialogue_block
+from lm_eval_plugin.harness.task_files import BLOCK, read_task_file
+from lm_eval_plugin.lm_eval_access.task_files import OpenFactory
 
-_BLOCK = "dialogue"
 _NAME = re.compile(r"[^\w.-]+")
 
 
-class MergingFactory(TaskFactory):  # type: ignore[misc]
+class MergingFactory(OpenFactory):
     """A factory of tasks that merges blocks key by key, and tells two blocks of one task apart by the task's name."""
 
     def __init__(self, **options: Any) -> None:
@@ -29,34 +27,32 @@ class MergingFactory(TaskFactory):  # type: ignore[misc]
             entry, overrides = known, {key: value for key, value in overrides.items() if key != "group"}
         return super().build(entry, overrides=overrides, registry=registry)
 
-    def _load_full_config(self, entry: Any, overrides: dict[str, Any] | None = None) -> dict[str, Any]:
-        config: dict[str, Any] = super()._load_full_config(entry, overrides)
-        if overrides and _BLOCK in overrides:
-            own = super()._load_full_config(entry, None).get(_BLOCK)
-            config[_BLOCK] = overrides[_BLOCK] if own is None else put_over(own, overrides[_BLOCK])
+    def full_config(self, entry: Any, overrides: dict[str, Any] | None) -> dict[str, Any]:
+        """The keys of a task, its block put over the file's."""
+        config = super().full_config(entry, overrides)
+        if overrides and BLOCK in overrides:
+            own = super().full_config(entry, None).get(BLOCK)
+            config[BLOCK] = overrides[BLOCK] if own is None else put_over(own, overrides[BLOCK])
         return config
 
-    def _build_group(
-        self, group_name: str, raw_cfg: dict[str, Any], overrides: dict[str, Any] | None, registry: dict[str, Any]
-    ) -> Any:
-        return super()._build_group(group_name, raw_cfg, _over(raw_cfg, overrides), registry)
+    def group(self, name: str, keys: dict[str, Any], overrides: dict[str, Any] | None, index: dict[str, Any]) -> Any:
+        """Build a group; what overrides it is put over its own block."""
+        return super().group(name, keys, _over(keys, overrides), index)
 
-    def _build_group_members(
-        self,
-        member_list: Sequence[Any],
-        group_name: str,
-        overrides: dict[str, Any] | None,
-        registry: dict[str, Any],
+    def members(
+        self, listed: Sequence[Any], group: str, overrides: dict[str, Any] | None, index: dict[str, Any]
     ) -> Any:
-        members = [_over(overrides, each) if isinstance(each, dict) else each for each in member_list]
-        return super()._build_group_members(members, group_name, overrides, registry)
+        """Build what a group lists; the block of an entry is put over the group's."""
+        entries = [_over(overrides, each) if isinstance(each, dict) else each for each in listed]
+        return super().members(entries, group, overrides, index)
 
-    def _build_task(self, entry: Any, overrides: dict[str, Any] | None) -> Any:
-        config = self._load_full_config(entry, overrides)
-        if _BLOCK in config:
-            name = self._own_name(config["task"], config[_BLOCK])
+    def task(self, entry: Any, overrides: dict[str, Any] | None) -> Any:
+        """Build a task, under a name of its own if one of its name and another block is in the same run."""
+        config = self.full_config(entry, overrides)
+        if BLOCK in config:
+            name = self._own_name(config["task"], config[BLOCK])
             overrides = {**(overrides or {}), "task": name} if name != config["task"] else overrides
-        return super()._build_task(entry, overrides)
+        return super().task(entry, overrides)
 
     def _own_name(self, task: str, block: Any) -> str:
         """The task's name, or another where a task of this name and another block is in the same run."""
@@ -69,9 +65,9 @@ class MergingFactory(TaskFactory):  # type: ignore[misc]
 
 def _over(below: Mapping[str, Any] | None, above: dict[str, Any] | None) -> dict[str, Any] | None:
     """The keys above, with their block put over the one below."""
-    if not below or not above or _BLOCK not in below or _BLOCK not in above:
+    if not below or not above or BLOCK not in below or BLOCK not in above:
         return above
-    return {**above, _BLOCK: put_over(below[_BLOCK], above[_BLOCK])}
+    return {**above, BLOCK: put_over(below[BLOCK], above[BLOCK])}
 
 
 def _refines(given: Mapping[str, Any], known: Any) -> bool:
@@ -80,8 +76,8 @@ def _refines(given: Mapping[str, Any], known: Any) -> bool:
         return False
     if isinstance(given.get("task"), list):
         return False
-    config = _yaml_loader.load_yaml(known.yaml_path, resolve_func=False)
-    return "chatbench_tasks" in str(config.get("class")) or ("group" in given and _BLOCK in given)
+    config = read_task_file(known.yaml_path)
+    return "chatbench_tasks" in str(config.get("class")) or ("group" in given and BLOCK in given)
 
 
 def _simulator_of(block: Any, task: str) -> str:

@@ -11,7 +11,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from lm_eval.api.model import LM
+from lm_eval_plugin.lm_eval_access.base import LM
+from lm_eval_plugin.lm_eval_access.private_names import set_rank, set_world_size, world_size, wrap_detection
 
 
 def number_models() -> None:
@@ -34,17 +35,18 @@ def number(lm: LM) -> None:
     accelerator = getattr(lm, "accelerator", None)
     if accelerator is None or accelerator.num_processes == 1:
         return
-    lm._rank, lm._world_size = accelerator.process_index, accelerator.num_processes  # noqa: SLF001
-    if hasattr(lm, "_detect_batch_size"):
-        lm._detect_batch_size = functools.partial(_alone, lm, lm._detect_batch_size)  # noqa: SLF001
+    set_rank(lm, accelerator.process_index)
+    set_world_size(lm, accelerator.num_processes)
+    wrap_detection(lm, lambda detect: functools.partial(_alone, lm, detect))
 
 
 def _alone(lm: LM, detect: Callable[..., int], *args: Any, **kwargs: Any) -> int:
-    world_size, lm._world_size = lm._world_size, 1  # noqa: SLF001
+    processes = world_size(lm)
+    set_world_size(lm, 1)
     try:
         return detect(*args, **kwargs)
     finally:
-        lm._world_size = world_size  # noqa: SLF001
+        set_world_size(lm, processes)
 
 
 def _numbering(made: Callable[..., LM]) -> Callable[..., LM]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch.distributed
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
 
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.cache.run_table import QuestionNote, RunNote, note_end, note_questions, note_start, noting
@@ -23,6 +21,7 @@ from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.errors import ConfigError, ModelError
 from lm_eval_plugin.harness.unfinished import static_responses
+from lm_eval_plugin.lm_eval_access.base import LM, Instance
 from lm_eval_plugin.results.samples import task_settings
 from lm_eval_plugin.runner.participants import label_of
 

@@ -12,9 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from lm_eval.utils import sanitize_model_name
-
 from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.lm_eval_access.texts import folder_name
 
 logger = logger_of(__name__)
 
@@ -68,7 +67,7 @@ def _write(
     date: str,
 ) -> list[Path]:
     name = str(model["model_args"].get("pretrained") or model["model_args"].get("model") or "model")
-    place = folder.parent if folder.suffix == ".json" else folder / sanitize_model_name(name)
+    place = folder.parent if folder.suffix == ".json" else folder / folder_name(name)
     place.mkdir(parents=True, exist_ok=True)
     files = []
     for task, lines in written.items():

@@ -10,9 +10,6 @@ from dataclasses import replace
 from typing import Protocol
 
 import jinja2
-from lm_eval.api.model import LM
-from lm_eval.models.anthropic_llms import AnthropicChat
-from lm_eval.models.openai_completions import LocalChatCompletion
 
 from lm_eval_plugin.border.terminal import logger_of, warn_once
 from lm_eval_plugin.dialogue.engine import Chat
@@ -20,6 +17,8 @@ from lm_eval_plugin.dialogue.quoting import PLAIN_STOPS, break_tokens, plain_tra
 from lm_eval_plugin.dialogue.reasoning import Marks
 from lm_eval_plugin.dialogue.transcript import Message, Role
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.base import LM
+from lm_eval_plugin.lm_eval_access.servers import AnthropicChat, LocalChatCompletion
 from lm_eval_plugin.models.lm_tokenizer import tokenizer_of
 
 logger = logger_of(__name__)

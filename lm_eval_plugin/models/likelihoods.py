@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import TemplateLM
-
 from lm_eval_plugin.dialogue.engine import Ask
 from lm_eval_plugin.errors import JudgeError
+from lm_eval_plugin.lm_eval_access.base import Instance, TemplateLM
 from lm_eval_plugin.models.chat_format import is_chat_api
 from lm_eval_plugin.models.lm_model import HostModel
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import Any
 
-from lm_eval.api.model import LM
+from lm_eval_plugin.lm_eval_access.base import LM
 
 
 def tokenizer_of(lm: LM) -> Any:

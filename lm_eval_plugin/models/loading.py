@@ -10,11 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from lm_eval.api.model import LM
-from lm_eval.api.registry import get_model, model_registry
-from lm_eval.models.huggingface import HFLM
-from lm_eval.utils import simple_parse_args_string
-
 from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import is_secret, masked_text, without_credentials
 from lm_eval_plugin.config.devices import check_devices
@@ -22,6 +17,11 @@ from lm_eval_plugin.config.presets import PROMPTED_POLICIES
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError, ModelError
+from lm_eval_plugin.lm_eval_access.base import LM
+from lm_eval_plugin.lm_eval_access.local import HFLM
+from lm_eval_plugin.lm_eval_access.registry import model_class, model_types
+from lm_eval_plugin.lm_eval_access.servers import TemplateAPI
+from lm_eval_plugin.lm_eval_access.texts import parse_model_args
 from lm_eval_plugin.models.chat_format import is_chat_api
 
 
@@ -59,7 +59,7 @@ def load_assistant(backend: str, arguments: str, batch_size: str | None = None, 
         ConfigError: Both the arguments and `device` name a device.
         ModelError: It cannot be loaded or used, or its device is not there.
     """
-    model_args = simple_parse_args_string(arguments)
+    model_args = parse_model_args(arguments)
     if device is not None and "device" in model_args:
         raise ConfigError(
             f"the device is given twice, as {model_args['device']!r} in the model's arguments and {device!r}"
@@ -82,7 +82,7 @@ def _load(backend: str, model_args_json: str, quantization: str) -> LM:
 
 @functools.lru_cache(maxsize=1)
 def _load_assistant(backend: str, arguments: str, batch_size: str | None, device: str | None) -> LM:
-    kind, model_args = backend_class(backend), simple_parse_args_string(arguments)
+    kind, model_args = backend_class(backend), parse_model_args(arguments)
     if issubclass(kind, HFLM):
         check_devices({"device": device, **model_args}, "the model under test")
         # What the command line of lm_eval passes on; the backend's own default fails where there is no GPU.
@@ -104,12 +104,15 @@ def backend_class(backend: str) -> type[LM]:
         ValueError: The host has none of this name.
         ImportError: What it is made of is not installed.
     """
-    import lm_eval.models  # noqa: F401  # The host fills its registry here, and only if it finds it empty.
+    known = model_types()
+    if backend not in known:
+        raise ValueError(f"the host has no model type {backend!r}{nearest(backend, known)}")
+    return model_class(backend)
 
-    if backend not in model_registry:
-        raise ValueError(f"the host has no model type {backend!r}{nearest(backend, model_registry)}")
-    kind: type[LM] = get_model(backend)
-    return kind
+
+def is_behind_an_api(backend: str) -> bool:
+    """Whether a model type asks a server over HTTP; errors as `backend_class`."""
+    return issubclass(backend_class(backend), TemplateAPI)
 
 
 def check_policy(config: SimulatorConfig, kind: type[LM]) -> None:

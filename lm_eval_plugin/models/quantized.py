@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lm_eval.models.huggingface import HFLM
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -26,6 +25,8 @@ from lm_eval_plugin.border.hub_errors import why_unavailable
 from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.errors import ModelError
+from lm_eval_plugin.lm_eval_access.local import HFLM
+from lm_eval_plugin.lm_eval_access.private_names import limit_window
 from lm_eval_plugin.models.adapters import read_adapter, with_adapter
 from lm_eval_plugin.models.chat_format import muted
 from lm_eval_plugin.models.footprint import dtype_for
@@ -81,7 +82,7 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
         "Loaded %s at commit %s.", pretrained, getattr(model.config, "_commit_hash", None) or "unknown (a folder)"
     )
     if max_length is not None and max_length < lm.max_length:
-        lm._max_length = max_length  # noqa: SLF001  # it is read from the model where none is given
+        limit_window(lm, max_length)
     return lm
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from lm_eval.api.model import LM
 from tqdm import tqdm
 
 from lm_eval_plugin.border.terminal import logger_of, warn_once
@@ -19,6 +18,7 @@ from lm_eval_plugin.dialogue.engine import ChatModel, Dialogue, Progress, conver
 from lm_eval_plugin.dialogue.garbage_collection import collecting_seldom
 from lm_eval_plugin.dialogue.transcript import Message, Role, Transcript
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.base import LM
 from lm_eval_plugin.models.chat_format import ChatFormat, PlainFormat, TemplateFormat, has_chat_template, is_chat_api
 from lm_eval_plugin.models.lm_model import HostModel, serving
 from lm_eval_plugin.models.person import Person

@@ -10,13 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
-
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.cache.dialogue_store import DialogueKey, DialogueStore, dialogue_key
-from lm_eval_plugin.cache.model_identity import model_identity
 from lm_eval_plugin.config.condition import ANSWER_FIRST, DIRECT
 from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of
 from lm_eval_plugin.config.judge import JudgeConfig
@@ -27,7 +23,9 @@ from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Role, StopReason, Transcript
 from lm_eval_plugin.errors import ServerGoneError, SimulatorError
 from lm_eval_plugin.judge import judge_dialogues, read_letters
+from lm_eval_plugin.lm_eval_access.base import LM, Instance
 from lm_eval_plugin.models.lm_model import HostModel, serving
+from lm_eval_plugin.models.model_identity import model_identity
 from lm_eval_plugin.runner.announcement import Pace, announce
 from lm_eval_plugin.runner.interruption import interruptible
 from lm_eval_plugin.runner.participants import answering_first, judge_model, label_of, make_simulator, user_model

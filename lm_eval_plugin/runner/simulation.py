@@ -16,8 +16,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from lm_eval.api.model import LM
-
 from lm_eval_plugin.border.text_border import all_encodable
 from lm_eval_plugin.config.dialogue import DialogueConfig, read_dialogue_block
 from lm_eval_plugin.config.request import DEFAULT_SYSTEM, DialogueRequest
@@ -25,6 +23,7 @@ from lm_eval_plugin.dialogue.engine import ChatModel
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import Message, Transcript
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.base import LM
 from lm_eval_plugin.models.chat_format import has_chat_template, is_chat_api
 from lm_eval_plugin.models.function_model import ChatFunction, FunctionModel
 from lm_eval_plugin.runner.run_dialogues import hold

@@ -79,7 +79,7 @@ def examples(
     conversations: Sequence[HumanConversation],
     questions: Mapping[str, ReleaseQuestion],
     chosen: Iterable[str],
-    reading: Reading = Reading.A,
+    reading: Reading | str = Reading.A,
     forced_share: float = 0.0,
 ) -> list[Example]:
     """The examples of all conversations about some questions.
@@ -88,7 +88,7 @@ def examples(
         conversations: What people and chatbots said.
         questions: The questions by id.
         chosen: Ids of the questions whose conversations are taken, such as one side of a split.
-        reading: Where the conversation stands in the prompt.
+        reading: Where the conversation stands in the prompt, or its name.
         forced_share: Share of conversations whose answer is demanded, spread over the rows; 0 in the paper.
     """
     wanted = set(chosen)
@@ -101,7 +101,7 @@ def examples(
         for example in conversation_examples(
             conversation,
             questions[conversation.question_id].question,
-            reading,
+            Reading(reading),
             forced=forced[conversation.row],
         )
     ]

@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from lm_eval.models.huggingface import HFLM
 from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 from transformers import DataCollatorForSeq2Seq, EvalPrediction, Trainer, TrainingArguments, set_seed
 
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.local import HFLM
 from lm_eval_plugin.models.quantized import load_quantized
 from lm_eval_plugin.training.output import CHECKPOINTS, last_checkpoint
 from lm_eval_plugin.training.recipe import Recipe

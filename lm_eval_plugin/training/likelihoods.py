@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from lm_eval.api.model import TemplateLM
-from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import chunks
-from lm_eval.models.utils_hf import pad_and_concat
 from tqdm import tqdm
+
+from lm_eval_plugin.lm_eval_access.base import TemplateLM
+from lm_eval_plugin.lm_eval_access.local import HFLM, chunks, pad_and_concat
+from lm_eval_plugin.lm_eval_access.private_names import TokenPair, detected_batch_size, logits, token_likelihoods
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def likelihoods(lm: TemplateLM, strings: Sequence[TokenString]) -> list[Likeliho
 
 
 def _by_forward_passes(lm: HFLM, strings: Sequence[TokenString]) -> list[Likelihoods]:
-    size = lm._detect_batch_size() if lm.batch_size == "auto" else lm.batch_size  # noqa: SLF001
+    size = detected_batch_size(lm) if lm.batch_size == "auto" else lm.batch_size
     # The longest first, so that a batch has little padding and memory runs out at once if it does.
     order = sorted(range(len(strings)), key=lambda place: -len(strings[place].tokens))
     found: dict[int, Likelihoods] = {}
@@ -86,8 +86,8 @@ def _of_batch(lm: HFLM, strings: Sequence[TokenString]) -> Iterator[Likelihoods]
     inputs = [torch.tensor(string.tokens[:-1], device=lm.device) for string in strings]
     padded = pad_and_concat(max(map(len, inputs)), inputs, padding_side="right")
     # Virtual tokens of a tuned prompt have logits in front of those of the string.
-    logits = lm._model_call(padded)[:, -padded.shape[1] :]  # noqa: SLF001
-    for string, each in zip(strings, logits, strict=True):
+    behind = logits(lm, padded)[:, -padded.shape[1] :]
+    for string, each in zip(strings, behind, strict=True):
         yield _of_string(string, each)
 
 
@@ -106,23 +106,15 @@ def _of_string(string: TokenString, logits: torch.Tensor) -> Likelihoods:
     )
 
 
-_Job = tuple[None, list[int], list[int]]
-"""Tokens that stand before, and those to score; the first place is for the host's cache."""
-
-
 def _by_requests(lm: TemplateLM, strings: Sequence[TokenString]) -> list[Likelihoods]:
-    wholes = _sums(lm, [(None, string.tokens[:1], string.tokens[1:]) for string in strings])
-    parts = iter(_sums(lm, list(chain.from_iterable(map(_parts, strings)))))
+    wholes = token_likelihoods(lm, [(None, string.tokens[:1], string.tokens[1:]) for string in strings])
+    parts = iter(token_likelihoods(lm, list(chain.from_iterable(map(_parts, strings)))))
     return [
         Likelihoods(whole, next(parts), {name: next(parts) for name in string.choices})
         for whole, string in zip(wholes, strings, strict=True)
     ]
 
 
-def _parts(string: TokenString) -> list[_Job]:
+def _parts(string: TokenString) -> list[TokenPair]:
     before = [*string.start, *string.end[: string.place]]
     return [(None, [*string.start], [*string.end]), *((None, before, [token]) for token in string.choices.values())]
-
-
-def _sums(lm: TemplateLM, jobs: list[_Job]) -> list[float]:
-    return [float(told) for told, _ in lm._loglikelihood_tokens(jobs)]  # noqa: SLF001

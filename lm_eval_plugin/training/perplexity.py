@@ -19,12 +19,10 @@ from dataclasses import asdict, dataclass, field
 from itertools import compress
 from typing import Any
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM, TemplateLM
-
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.border.terminal import logger_of, warn_once
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.base import LM, Instance, TemplateLM
 from lm_eval_plugin.models.chat_format import is_chat_api
 from lm_eval_plugin.models.generation.finite_logits import no_numbers
 from lm_eval_plugin.training.likelihoods import Likelihoods, TokenString, likelihoods

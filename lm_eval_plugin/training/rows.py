@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lm_eval.models.huggingface import HFLM
-
 from lm_eval_plugin.dialogue.engine import Ask
 from lm_eval_plugin.dialogue.transcript import Role
+from lm_eval_plugin.lm_eval_access.local import HFLM
 from lm_eval_plugin.models.lm_model import HostModel
 from lm_eval_plugin.training.examples import Example
 

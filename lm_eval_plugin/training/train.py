@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import PartialState
-from lm_eval.models.huggingface import HFLM
 from transformers import Trainer
 
 from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.chatbench_data.release import Release
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.lm_eval_access.local import HFLM
 from lm_eval_plugin.training.fit import fit, load_base, make_trainer
 from lm_eval_plugin.training.lesson import Lesson, lesson_of
 from lm_eval_plugin.training.model_card import model_card

@@ -20,7 +20,7 @@ from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.engine import Failure
 from lm_eval_plugin.dialogue.transcript import Message, Read, Role, StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError, JudgeError
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.judge.reading import by_judge, by_likelihood, by_rules
 from lm_eval_plugin.runner.runner import check_simulator
 from lm_eval_plugin.scoring.metrics import readings, replies_read

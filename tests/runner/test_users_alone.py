@@ -16,7 +16,7 @@ from lm_eval_plugin.cli.main import main
 from lm_eval_plugin.config.request import DialogueRequest
 from lm_eval_plugin.dialogue.engine import Failure
 from lm_eval_plugin.dialogue.transcript import AloneAnswer, StopReason
-from lm_eval_plugin.harness.registration import tasks_folder
+from lm_eval_plugin.harness.tasks_folder import tasks_folder
 from lm_eval_plugin.results.runs import load_run
 from lm_eval_plugin.runner.participants import user_model
 from lm_eval_plugin.runner.simulation import simulate, simulate_many

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lm_eval.api.model import LM
-from lm_eval.models.api_models import TemplateAPI
-from lm_eval.models.huggingface import HFLM
 
 from lm_eval_plugin.border.masking import is_secret, without_credentials
 from lm_eval_plugin.config.model_arguments import SAYS_THE_SAME
+from lm_eval_plugin.lm_eval_access.base import LM
+from lm_eval_plugin.lm_eval_access.local import HFLM
+from lm_eval_plugin.lm_eval_access.private_names import end_string, truncates
+from lm_eval_plugin.lm_eval_access.servers import TemplateAPI
 from lm_eval_plugin.models.generation.local.generator import generates_locally
 from lm_eval_plugin.models.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.models.weights_fingerprint import weights_fingerprint
@@ -94,8 +95,8 @@ def _of_server(lm: TemplateAPI) -> dict[str, Any]:
         "name": lm.model,
         "address": without_credentials(str(lm.base_url)),
         "tokenized_requests": lm.tokenized_requests,
-        "truncate": lm._truncate,  # noqa: SLF001
-        "eos_string": lm._eos_string,  # noqa: SLF001
+        "truncate": truncates(lm),
+        "eos_string": end_string(lm),
     }
 
 
