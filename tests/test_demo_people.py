@@ -1,12 +1,16 @@
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
 
 from lm_eval_plugin.chatbench_data.release import AnswerType, load_release
+from lm_eval_plugin.cli.main import main as command
 from lm_eval_plugin.config.presets import DEMO_SIMULATOR_ADAPTER
 from lm_eval_plugin.dialogue.transcript import Role
 from lm_eval_plugin.training.demo.people import ANYTHING, DEMO, write_release
+from lm_eval_plugin.training.demo.people import main as module
 from lm_eval_plugin.training.demo.user import PEOPLE
 from lm_eval_plugin.training.lesson import lesson_of
 from lm_eval_plugin.training.output import RESULTS, SETTINGS
@@ -83,3 +87,40 @@ def test_the_bundled_simulator_was_trained_on_what_these_people_say_and_halves_t
     release = load_release(str(write_release(tmp_path, PEOPLE)))
     assert lesson_of(release, recipe).sha256 == settings["data"]["sha256"]
     assert results["after"][-1] < results["before"] / 2
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_command_and_module_write_the_same_people(tmp_path):
+    given = ["--people", "4", "--seed", "3"]
+
+    assert command(["make-people", str(tmp_path / "a"), *given]) == 0
+    assert module([str(tmp_path / "b"), *given]) == 0
+
+    made = contents(tmp_path / "a")
+    assert made == contents(tmp_path / "b")
+    assert made == contents(write_release(tmp_path / "c", 4, seed=3))
+
+
+@pytest.mark.parametrize("run", [lambda given: command(["make-people", *given]), module])
+def test_no_people_and_no_folder_are_errors_that_are_explained(run, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+
+    assert run([str(tmp_path / "none"), "--people", "0"]) == 2
+    assert run([str(tmp_path / "file"), "--people", "1"]) == 2
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "chatbench: --people is 0; it must be 1 or more"
+    assert str(tmp_path / "file") in second
+    assert not (tmp_path / "none").exists()
+
+
+def test_module_of_the_demo_goes_on_working(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "lm_eval_plugin.demo.people", str(tmp_path / "a"), "--people", "1"], check=False
+    )
+
+    assert done.returncode == 0
+    assert load_release(str(tmp_path / "a")).problems == []

@@ -94,6 +94,7 @@ EPILOGS: Mapping[str, Epilog] = {
             "chatbench train people --base mistralai/Mistral-7B-v0.1 -o my-simulator --quantization nf4 --epochs 1",
         )
     ),
+    "make-people": Epilog(("chatbench make-people people", "chatbench make-people small-study --people 12 --seed 3")),
     "ablation": Epilog(
         (
             "chatbench ablation --tasks chatbench_demo --limit 16",

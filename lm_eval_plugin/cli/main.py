@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "collect": "have people at this terminal talk with a model about questions, for a small study of one's own",
     "first-prompts": "compare how simulated users and people open their conversations",
     "train": "train a simulated user on conversations of people",
+    "make-people": "write conversations of made-up people about the demo's questions, to try the commands that take people's",
     "ablation": "compare persona and private thoughts of the simulated user, on and off, on the same questions",
     "list": "list presets, policies, personas, habits and metrics with one line each",
     "guide": "show the pages of documentation",

@@ -1,6 +1,8 @@
-"""`python -m lm_eval_plugin.demo.people FOLDER` writes conversations of made-up people about the demo's questions."""
+"""`python -m lm_eval_plugin.demo.people DIR` does what `chatbench make-people DIR` does."""
+
+import sys
 
 from lm_eval_plugin.training.demo.people import main
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

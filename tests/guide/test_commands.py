@@ -35,10 +35,10 @@ RUN = (
 
 SLOW = (
     'chatbench ablation --tasks chatbench_demo --limit 16 --dialogue \'{"simulator": "demo", "max_turns": 4}\'',
-    "python -m lm_eval_plugin.demo.people few-people --people 36",
-    "python -m lm_eval_plugin.demo.people people",
+    "chatbench make-people few-people --people 36",
+    "chatbench make-people people",
     "for who in base trained; do",
-    "python -m lm_eval_plugin.demo.people small-study --people 12",
+    "chatbench make-people small-study --people 12",
 )
 """Those that take a minute or more together; they are run with `CHATBENCH_GUIDE=all`."""
 
@@ -80,7 +80,7 @@ def desk(tmp_path_factory):
     (folder / "path/to").mkdir(parents=True)
     data = write_mmlu(_made(folder / "path/to/folder"), [sum_row(a, a + 3) for a in range(4)], "conceptual_physics")
     assert data.is_dir()
-    done = bash("python -m lm_eval_plugin.demo.people path/to/ChatBench --people 12", folder)
+    done = bash("chatbench make-people path/to/ChatBench --people 12", folder)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
 

@@ -1,6 +1,6 @@
 """Made-up people who talk about the demo questions, written down in the layout of microsoft/ChatBench.
 
-    python -m lm_eval_plugin.demo.people FOLDER [--people 160]
+    chatbench make-people DIR [--people 160]
 
 Each person is of one kind and holds nine conversations, after three questions answered alone, as in the study. They talk
 with one of two assistants: one that errs as the demo's model under test was taught to, so that a run of it can be held against
@@ -13,12 +13,15 @@ import argparse
 import csv
 import json
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from lm_eval_plugin.border.terminal import say
+from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.training.demo.corpus import Habits, talk
 from lm_eval_plugin.training.demo.material import QUESTIONS, SEED, Item, Manner, assign_errors, load_items
 
@@ -57,16 +60,41 @@ class _Person:
     condition: str
 
 
-def main() -> None:
-    """Read the command line and write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where to")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the people; returns the exit code, 2 for an error that is explained on the standard error."""
+    parser = argparse.ArgumentParser(description="Write conversations of made-up people about the demo's questions.")
+    add_arguments(parser)
+    try:
+        make_people(parser.parse_args(arguments))
+    except ConfigError as error:
+        say(f"chatbench: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what it takes to make people."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the folder that is written; made if it is not there")
     parser.add_argument(
-        "--people", type=int, default=160, help="how many; each holds nine conversations (default: 160)"
+        "--people", type=int, default=160, metavar="N", help="how many; each has nine conversations (default: 160)"
     )
-    parser.add_argument("--seed", type=int, default=SEED, help=f"which people (default: {SEED})")
-    options = parser.parse_args()
-    write_release(options.folder, options.people, seed=options.seed)
+    parser.add_argument("--seed", type=int, default=SEED, metavar="N", help=f"which people (default: {SEED})")
+
+
+def make_people(options: argparse.Namespace) -> None:
+    """Write the people that a command line asks for.
+
+    Raises:
+        ConfigError: There would be none, or the folder cannot be written.
+    """
+    if options.people < 1:
+        raise ConfigError(f"--people is {options.people}; it must be 1 or more")
+    try:
+        write_release(options.folder, options.people, seed=options.seed)
+    except OSError as error:
+        raise ConfigError(
+            f"{options.folder} cannot be written: {error.strerror or error}; give another folder"
+        ) from error
 
 
 def write_release(folder: Path, people: int, *, seed: int = SEED, questions: Path = QUESTIONS) -> Path:
@@ -195,7 +223,3 @@ def _write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-if __name__ == "__main__":
-    main()
