@@ -53,12 +53,6 @@ def answer(question: dict = QUESTIONS[0], **changes) -> dict:
     return {key: value for key, value in {**row, **changes}.items() if value is not ...}
 
 
-def alone(question: dict = QUESTIONS[0], **changes) -> dict:
-    """A row of `ai_alone_answers.csv`."""
-    row = {"question_id": question["question_id"], "model": "gpt-4o", "free_text_count": "50", "free_text_acc": "0.9"}
-    return {**row, **changes}
-
-
 def write_csv(file: Path, rows: list[dict]) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
@@ -66,12 +60,11 @@ def write_csv(file: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def write_release(folder: Path, *, questions=QUESTIONS, conversations=None, answers=None, ai_alone=None) -> Path:
-    """Write a release; by default one good conversation, answer and AI-alone row for each question."""
+def write_release(folder: Path, *, questions=QUESTIONS, conversations=None, answers=None) -> Path:
+    """Write a release; by default one good conversation and answer for each question."""
     study = folder / "full_study"
     study.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "questions.csv", questions)
-    write_csv(folder / "ai_alone_answers.csv", ai_alone or [alone(question) for question in questions])
     write_csv(study / "user_answers.csv", answers or [answer(question) for question in questions])
     held = conversations or [conversation(question) for question in questions]
     (study / "conversations.json").write_text(json.dumps(held), encoding="utf-8")

@@ -2,7 +2,7 @@ import json
 import logging
 
 import pytest
-from releases import CHAT, QUESTIONS, alone, answer, conversation, product, write_csv, write_release
+from releases import CHAT, QUESTIONS, answer, conversation, product, write_csv, write_release
 
 from lm_eval_plugin.chatbench_data.release import AnswerType, load_release
 from lm_eval_plugin.dialogue.transcript import Message, Role
@@ -11,7 +11,7 @@ from lm_eval_plugin.errors import ConfigError
 SAID = tuple(Message(role, content) for role, (_, content) in zip((Role.USER, Role.ASSISTANT) * 2, CHAT, strict=True))
 
 
-def test_a_release_is_read_into_questions_conversations_answers_and_shares(tmp_path):
+def test_a_release_is_read_into_questions_conversations_and_answers(tmp_path):
     release = load_release(str(write_release(tmp_path)))
     question = release.questions["arithmetic-redux-24"]
     assert (question.question.subject, question.question.stem, question.gold) == ("arithmetic", "What is 2 x 4?", "B")
@@ -21,7 +21,6 @@ def test_a_release_is_read_into_questions_conversations_answers_and_shares(tmp_p
     assert (talk.model, talk.condition, talk.messages) == ("gpt-4o", "answer-first", SAID)
     said = release.user_answers[0]
     assert (said.answer_type, said.selected, said.correct, said.confidence) == (AnswerType.WITH_AI, "B", True, None)
-    assert dict(release.ai_alone[0].accuracy) == {"free_text": 0.9}
     assert release.problems == []
 
 
@@ -53,9 +52,7 @@ def test_the_right_answer_is_a_letter_a_place_or_a_text(tmp_path, given, gold):
 @pytest.mark.parametrize("listed", ['["8", "9", "7", "6"]', "['8', '9', '7', '6']"], ids=["JSON", "Python"])
 def test_options_may_stand_in_one_column_as_a_list(tmp_path, listed):
     row = {"id": "physics-redux-3", "question": "What?", "choices": listed, "answer": "A"}
-    question = load_release(
-        str(write_release(tmp_path, questions=[row], conversations=[{}], answers=[{"a": 1}], ai_alone=[{"a": 1}]))
-    )
+    question = load_release(str(write_release(tmp_path, questions=[row], conversations=[{}], answers=[{"a": 1}])))
     assert question.questions["physics-redux-3"].question.choices == ("8", "9", "7", "6")
     assert question.questions["physics-redux-3"].question.subject == "physics"
 
@@ -70,12 +67,9 @@ def test_questions_that_no_file_holds_are_taken_from_the_conversations(tmp_path)
 
 def test_a_file_is_read_when_it_is_needed_and_only_then(tmp_path):
     folder = write_release(tmp_path)
-    (folder / "ai_alone_answers.csv").unlink()
     (folder / "full_study" / "user_answers.csv").write_text("")
     release = load_release(str(folder))
     assert len(release.conversations) == len(QUESTIONS)
-    with pytest.raises(ConfigError, match=r"has no ai_alone_answers.csv"):
-        _ = release.ai_alone
     with pytest.raises(ConfigError, match=r"user_answers.csv holds no rows"):
         _ = release.user_answers
 
@@ -159,13 +153,6 @@ def test_a_bad_answer_is_named(tmp_path, row, what):
     assert str(release.problems[0]).startswith("full_study/user_answers.csv, row 1: ")
 
 
-@pytest.mark.parametrize("share", ["1.2", "", "nan", "many"])
-def test_an_accuracy_that_is_no_share_is_named(tmp_path, share):
-    release = load_release(str(write_release(tmp_path, ai_alone=[alone(), alone(free_text_acc=share)])))
-    assert len(release.ai_alone) == 1
-    assert "must be a share from 0 to 1" in release.problems[0].what
-
-
 @pytest.mark.parametrize(
     ("change", "what"),
     [
@@ -189,18 +176,15 @@ def test_a_bad_question_is_named(tmp_path, change, what):
     [
         ("questions.csv", "answer or correct_answer or gold", "question_id, dataset, question, option_A"),
         ("full_study/user_answers.csv", "model", "worker_id, condition"),
-        ("ai_alone_answers.csv", "question_id", "model"),
     ],
 )
 def test_a_column_that_is_missing_is_an_error_that_names_those_that_were_seen(tmp_path, file, column, seen):
     folder = write_release(tmp_path)
     wanted = column.split(" or ")[0]
-    rows = {"questions.csv": product(2, 4), "full_study/user_answers.csv": answer(), "ai_alone_answers.csv": alone()}[
-        file
-    ]
+    rows = {"questions.csv": product(2, 4), "full_study/user_answers.csv": answer()}[file]
     write_csv(folder / file, [{key: entry for key, entry in rows.items() if key != wanted}])
     release = load_release(str(folder))
-    attribute = {"questions.csv": "questions", "full_study/user_answers.csv": "user_answers"}.get(file, "ai_alone")
+    attribute = {"questions.csv": "questions", "full_study/user_answers.csv": "user_answers"}[file]
     with pytest.raises(ConfigError, match=rf"{file} has no column {column}; it has {seen}"):
         getattr(release, attribute)
 

@@ -42,11 +42,21 @@ _FOUND_AT_ONCE = 1_000  # dialogues of an earlier run that are noted in one writ
 
 _NOT_SAID = {
     # Who judges and reads, how the model alone is scored, where the question came from, and what memory may be used.
-    *("judge", "reader", "static", "dataset", "stem", "choices", "shuffle_choices", "include", "kv_cache", "outage_s"),
+    "judge",
+    "reader",
+    "static",
+    "dataset",
+    "stem",
+    "choices",
+    "shuffle_choices",
+    "include",
+    "kv_cache",
+    "outage_s",
     # What the user answers apart from its dialogue.
     "user_alone",
     # What a share of errors means for the exit status, and which metrics the table shows.
-    *("max_model_errors", "metrics"),
+    "max_model_errors",
+    "metrics",
     # Each repeat has a key of its own, so that more of them find those that there are.
     "repeats",
 }

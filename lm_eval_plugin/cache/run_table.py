@@ -120,8 +120,15 @@ def note_questions(path: Path, run: str, questions: Iterable[QuestionNote]) -> N
     """
     rows = [
         (
-            *(run, each.task, each.place, each.question_id, each.subject, each.stem),
-            *(json.dumps(list(each.choices)), json.dumps(sorted(each.gold)), each.acc_static),
+            run,
+            each.task,
+            each.place,
+            each.question_id,
+            each.subject,
+            each.stem,
+            json.dumps(list(each.choices)),
+            json.dumps(sorted(each.gold)),
+            each.acc_static,
         )
         for each in questions
     ]

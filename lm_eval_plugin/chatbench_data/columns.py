@@ -47,9 +47,6 @@ USER_ANSWER: Mapping[str, tuple[str, ...]] = {
 }
 """Of `user_answers.csv` and `user_answers_filtered.csv`."""
 
-AI_ALONE: Mapping[str, tuple[str, ...]] = {"question_id": ("question_id",), "model": ("model",)}
-"""Of `ai_alone_answers.csv`, beside `{method}_acc` for each method."""
-
 ROLES = {
     "you": "user",
     "user": "user",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -83,18 +82,3 @@ class UserAnswer:
     selected: str | None
     correct: bool
     confidence: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class AiAloneAnswers:
-    """How often a model alone was right about a question.
-
-    Args:
-        question_id: The question.
-        model: The model, as the file names it.
-        accuracy: By method (`letter_only_zero_shot`, `letter_only_few_shot`, `free_text`), from 0 to 1.
-    """
-
-    question_id: str
-    model: str
-    accuracy: Mapping[str, float]

@@ -1,7 +1,6 @@
 """The data set microsoft/ChatBench, from the hub or a local folder of its layout.
 
     questions.csv                       the questions, with options and right answers
-    ai_alone_answers.csv                how often each model alone is right, by question and method
     full_study/conversations.json       what people and chatbots said
     full_study/user_answers.csv         what people answered; user_answers_filtered.csv, if asked for
 
@@ -27,17 +26,15 @@ from lm_eval_plugin.chatbench_data import columns
 from lm_eval_plugin.chatbench_data.columns import STUDY
 from lm_eval_plugin.chatbench_data.files import Problem, good_rows, read_rows
 from lm_eval_plugin.chatbench_data.records import (
-    AiAloneAnswers,
     AnswerType,
     HumanConversation,
     ReleaseQuestion,
     UserAnswer,
 )
-from lm_eval_plugin.chatbench_data.rows import read_ai_alone, read_conversation, read_question, read_user_answer
+from lm_eval_plugin.chatbench_data.rows import read_conversation, read_question, read_user_answer
 from lm_eval_plugin.errors import ConfigError
 
 __all__ = [
-    "AiAloneAnswers",
     "AnswerType",
     "HumanConversation",
     "Release",
@@ -105,17 +102,6 @@ class Release:
         rows = self._rows(file, columns.USER_ANSWER, {"answer_type", "selected", "correct", "confidence"})
         return self._good(file, rows, partial(read_user_answer, questions=self.questions))
 
-    @cached_property
-    def ai_alone(self) -> tuple[AiAloneAnswers, ...]:
-        """How often each model alone was right, by question and method."""
-        file = "ai_alone_answers.csv"
-        raw = read_rows(self._existing(file))
-        methods = {name.removesuffix("_acc"): columns.plain(name) for name in raw[0] if name.endswith("_acc")}
-        if not methods:
-            raise ConfigError(f"{self._path(file)} has no column that ends in _acc; it has {', '.join(raw[0])}")
-        rows = self._rows(file, columns.AI_ALONE)
-        return self._good(file, rows, partial(read_ai_alone, methods=methods, questions=self.questions))
-
     def _rows(
         self, file: str, names: Mapping[str, tuple[str, ...]], optional: Iterable[str] = ()
     ) -> list[dict[str, Any]]:
@@ -167,7 +153,7 @@ def load_release(source: str, *, revision: str | None = None, study: str = STUDY
 
 
 def _downloaded(name: str, revision: str | None, study: str) -> Path:
-    wanted = ["questions.csv", "ai_alone_answers.csv", f"{study}/*"]
+    wanted = ["questions.csv", f"{study}/*"]
     try:
         return Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=wanted))
     except (OSError, ValueError, HTTP_ERROR) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import itertools
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from lm_eval_plugin.border.outside_json import read_json
 from lm_eval_plugin.chatbench_data.columns import OPTIONS, ROLES, plain
 from lm_eval_plugin.chatbench_data.files import BadRowError
 from lm_eval_plugin.chatbench_data.records import (
-    AiAloneAnswers,
     AnswerType,
     HumanConversation,
     ReleaseQuestion,
@@ -67,14 +65,6 @@ def read_user_answer(place: int, row: Mapping[str, Any], questions: Mapping[str,
         correct=selected == about.gold if row["correct"] is None else _truth(row["correct"]),
         confidence=row["confidence"] or None,
     )
-
-
-def read_ai_alone(
-    _place: int, row: Mapping[str, Any], *, methods: Mapping[str, str], questions: Mapping[str, ReleaseQuestion]
-) -> AiAloneAnswers:
-    """The accuracies of a row; `methods` names the column of each method."""
-    accuracy = {method: _share(row[column], column) for method, column in methods.items()}
-    return AiAloneAnswers(_known(row, questions).id, _text(row, "model"), accuracy)
 
 
 def read_turns(turns: object) -> tuple[Message, ...]:
@@ -186,13 +176,3 @@ def _truth(given: object) -> bool:
     if truth is None:
         raise BadRowError(f"correct is {given!r}; it must be 0 or 1")
     return truth
-
-
-def _share(given: object, column: str) -> float:
-    try:
-        share = float(str(given))
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        raise BadRowError(f"{column} is {given!r}; it must be a share from 0 to 1")
-    return share

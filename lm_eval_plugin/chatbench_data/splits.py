@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 from lm_eval_plugin.errors import ConfigError
 
-SPLITS = 10
-"""How many splits the paper averages over; here those of the seeds from 0 to 9."""
-
 HELD_OUT_PERCENT = 40
 
 

@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder that lm_eval wrote a run to")
     parser.add_argument(
-        *("-o", "--output"),
+        "-o",
+        "--output",
         type=Path,
         metavar="FILE",
         help="what to write: a name in .parquet or .jsonl; with --format openai one in .jsonl, with --format inspect a folder",

@@ -139,7 +139,11 @@ def _sides(watched: Watched) -> Table:
     for side, speed in speeds.items():
         counts = watched.counts.get(side, SideCounts())
         table.add_row(
-            *(side, f"{counts.replies:,}", f"{speed.replies:.1f}", f"{counts.tokens:,}", f"{speed.tokens:.0f}"),
+            side,
+            f"{counts.replies:,}",
+            f"{speed.replies:.1f}",
+            f"{counts.tokens:,}",
+            f"{speed.tokens:.0f}",
             f"{counts.errors:,}",
         )
     for column in table.columns[1:]:

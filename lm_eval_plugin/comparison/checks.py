@@ -174,8 +174,13 @@ def _check(metric: str, task: str, tasks: Sequence[Pairs], limits: Limits, least
     together = [pair for questions in means for pair in questions]
     pairs = sum(len(each) for held in tasks for each in held.questions)
     check = Check(
-        *(metric, task, len(together), pairs, max(held.unscored for held in tasks)),
-        *(_mean([pair[0] for pair in together]), _mean([pair[1] for pair in together])),
+        metric,
+        task,
+        len(together),
+        pairs,
+        max(held.unscored for held in tasks),
+        _mean([pair[0] for pair in together]),
+        _mean([pair[1] for pair in together]),
         drop=_mean([sign * (ours - theirs) for ours, theirs in together]),
     )
     spread, kind = spread_of(strata, by_questions(strata)), METRICS[metric].kind

@@ -20,8 +20,20 @@ MOST = 10_000
 """Rows of a table; more are not shown there."""
 
 COLUMNS = (
-    *("task", "question_id", "subject", "question", "options", "gold", "acc_static"),
-    *("simulator", "repeat", "answer", "right", "stop_reason", "user_turns", "conversation"),
+    "task",
+    "question_id",
+    "subject",
+    "question",
+    "options",
+    "gold",
+    "acc_static",
+    "simulator",
+    "repeat",
+    "answer",
+    "right",
+    "stop_reason",
+    "user_turns",
+    "conversation",
 )
 
 
@@ -56,15 +68,19 @@ def _row(task: str, record: QuestionRecord, held: Transcript) -> list[Any]:
     question = record.question
     failed = held.stop_reason is StopReason.MODEL_ERROR
     return [
-        *(
-            task,
-            question.id,
-            question.subject,
-            question.stem,
-            _lines(zip(question.letters, question.choices, strict=True)),
-        ),
-        *("".join(sorted(record.gold)), record.acc_static, held.simulator, held.repeat, held.answer),
-        *(None if failed else bool(accuracy(held, record.gold)), held.stop_reason.value, int(user_turns(held))),
+        task,
+        question.id,
+        question.subject,
+        question.stem,
+        _lines(zip(question.letters, question.choices, strict=True)),
+        "".join(sorted(record.gold)),
+        record.acc_static,
+        held.simulator,
+        held.repeat,
+        held.answer,
+        None if failed else bool(accuracy(held, record.gold)),
+        held.stop_reason.value,
+        int(user_turns(held)),
         _lines((message.role.value, message.content) for message in held.messages),
     ]
 

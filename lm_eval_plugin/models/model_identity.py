@@ -21,8 +21,15 @@ from lm_eval_plugin.models.lm_tokenizer import tokenizer_of
 from lm_eval_plugin.models.weights_fingerprint import weights_fingerprint
 
 _PROMPTING = (
-    *("add_bos_token", "chat_template_args", "enable_thinking", "think_end_token"),
-    *("backend", "max_length", "truncation", "truncation_side", "mixed_precision_dtype"),
+    "add_bos_token",
+    "chat_template_args",
+    "enable_thinking",
+    "think_end_token",
+    "backend",
+    "max_length",
+    "truncation",
+    "truncation_side",
+    "mixed_precision_dtype",
 )
 """What a backend may have that decides how a prompt becomes tokens, and how much of it the model sees."""
 

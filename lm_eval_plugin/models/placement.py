@@ -135,6 +135,8 @@ def place_weights(
         logger.warning(
             "The model %s does not fit on %s beside what is there: up to %s of it are held in main memory, and every "
             "token waits for them, so this will be slow. A smaller simulator or quantization: nf4 may fit.",
-            *(pretrained, chosen, gigabytes(placement.on_cpu)),
+            pretrained,
+            chosen,
+            gigabytes(placement.on_cpu),
         )
     return placement

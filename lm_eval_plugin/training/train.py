@@ -94,7 +94,10 @@ def _rows(lesson: Lesson, lm: HFLM, recipe: Recipe) -> tuple[list[Row], list[Row
     if trimmed or left_out:
         logger.warning(
             "Of %d examples %d are cut to the window of %d tokens, as a simulation would, and %d are left out.",
-            *(len(lesson.train) + len(lesson.held_out), trimmed, lm.max_length, left_out),
+            len(lesson.train) + len(lesson.held_out),
+            trimmed,
+            lm.max_length,
+            left_out,
         )
     for side, made in (("training", learnt), ("held-out", measured)):
         if not made.rows:

@@ -24,9 +24,21 @@ PEOPLE = 160
 
 _RECIPE = (
     # The rate and length of the released recipe suit models a thousand times as large.
-    *("--learning-rate", "2e-3", "--epochs", "1", "--schedule", "cosine", "--warmup-steps", "40", "--batch-size", "8"),
+    "--learning-rate",
+    "2e-3",
+    "--epochs",
+    "1",
+    "--schedule",
+    "cosine",
+    "--warmup-steps",
+    "40",
+    "--batch-size",
+    "8",
     # A base this small would not understand the demand for an answer by itself.
-    *("--forced-share", "0.15", "--seed", str(SEED)),
+    "--forced-share",
+    "0.15",
+    "--seed",
+    str(SEED),
 )
 
 _CHATBENCH = "from lm_eval_plugin.cli.main import main; raise SystemExit(main())"
