@@ -32,12 +32,15 @@ def read_json(text: str | bytes, *, strict: bool = False) -> Any:
         raise UnreadableJsonError(f"nested more than {DEEPEST} levels deep") from None
     except ValueError as error:
         raise UnreadableJsonError(str(error)) from error
-    opened = (b"[", b"{", b"\\ud") if isinstance(text, bytes) else ("[", "{", "\\ud")
-    lists, mappings, halves = (text.count(sign) for sign in opened)  # type: ignore[arg-type]  # bytes in bytes, str in str
+    lists, mappings, halves = (_count(text, sign) for sign in ("[", "{", "\\ud"))
     if lists + mappings > DEEPEST and _depth_over(value, DEEPEST):
         raise UnreadableJsonError(f"nested more than {DEEPEST} levels deep")
     # Only an escape can bring half of a pair into what was decoded.
     return all_encodable(value) if halves or isinstance(text, bytes) else value
+
+
+def _count(text: str | bytes, sign: str) -> int:
+    return text.count(sign.encode()) if isinstance(text, bytes) else text.count(sign)
 
 
 def _refuse(constant: str) -> NoReturn:

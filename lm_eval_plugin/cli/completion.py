@@ -36,9 +36,13 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    return parser._actions  # noqa: SLF001  # argparse tells them nowhere else
+
+
 def _words(parser: argparse.ArgumentParser, command: str) -> list[str]:
-    (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001
-    known = commands.choices[command]._actions  # noqa: SLF001  # argparse tells them nowhere else
+    (commands,) = (action.choices for action in _actions(parser) if isinstance(action.choices, dict))
+    known = _actions(commands[command])
     options = [option for action in known for option in action.option_strings]
     values = [str(value) for action in known if not action.option_strings for value in action.choices or ()]
     return [*values, *options]

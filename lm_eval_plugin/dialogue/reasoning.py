@@ -52,7 +52,8 @@ _TEXTS = (
 )
 _SPOKEN = Marks("Here is my thought process:", "Here is my response:")
 _HARMONY = ("<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>", "<|return|>", "<|call|>")
-_TAG = r"<[ \t]{0,8}(?P<slash>/?)[ \t]{0,8}(?P<tag>%s)[ \t]{0,8}>" % "|".join(map(re.escape, _TAGS))  # noqa: UP031  # braces
+_ANY_TAG = "|".join(map(re.escape, _TAGS))
+_TAG = rf"<[ \t]{{0,8}}(?P<slash>/?)[ \t]{{0,8}}(?P<tag>{_ANY_TAG})[ \t]{{0,8}}>"
 _WRAPPERS = re.compile(
     r"\A\s*(?:<\|START_(?:RESPONSE|TEXT)\|>|<(?:response|answer|output)>)"
     r"|(?:<\|END_(?:RESPONSE|TEXT)\|>|</(?:response|answer|output)>)\s*\Z",

@@ -111,7 +111,7 @@ def bitsandbytes_fault(device: str) -> str:
                 if not torch.isfinite(layer.to(device)(torch.ones(2, 64, device=device))).all():
                     return f"{type(layer).__name__} computes values that are not finite"
     # Whatever it raises, from a missing library to a kernel for another GPU, is what was to be found out.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  # what it raises is the finding
         return f"{type(error).__name__}: {short(error)}"
     return ""
 

@@ -12,8 +12,12 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from lm_eval_plugin.border.terminal import logger_of
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
 
 logger = logger_of(__name__)
 
@@ -33,8 +37,8 @@ def host_spec(name: str, path: Sequence[str] | None, target: ModuleType | None) 
     return spec
 
 
-def _register_after_loading(loader: object) -> None:
-    load = loader.exec_module  # type: ignore[attr-defined]
+def _register_after_loading(loader: Loader) -> None:
+    load = loader.exec_module
 
     def load_and_register(module: ModuleType) -> None:
         load(module)
@@ -43,11 +47,11 @@ def _register_after_loading(loader: object) -> None:
 
             registration.register(module)
         # A host that this package does not understand must run as if the package were not there.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # whatever it is
             logger.warning(
                 'The chatbench tasks could not be added (%s: %s); add --include_path "$(chatbench path tasks)" instead.',
                 type(error).__name__,
                 error,
             )
 
-    loader.exec_module = load_and_register  # type: ignore[attr-defined]
+    vars(loader)["exec_module"] = load_and_register

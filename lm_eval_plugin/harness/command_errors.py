@@ -6,10 +6,10 @@ import atexit
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 from lm_eval_plugin.border.terminal import logger_of, say
 from lm_eval_plugin.errors import ChatbenchError
@@ -27,17 +27,20 @@ def show_errors_plainly() -> None:
         sys.excepthook = _PlainErrors(sys.excepthook)
 
 
+_Hook: TypeAlias = Callable[[type[BaseException], BaseException, TracebackType | None], object]
+
+
 class _PlainErrors:
     """A hook for exceptions that nobody caught, in front of the one that there was."""
 
-    def __init__(self, before: object) -> None:
+    def __init__(self, before: _Hook) -> None:
         self._before = before
 
     def __call__(self, kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         """Show an error."""
         ours = isinstance(error, ChatbenchError) or (isinstance(error, KeyboardInterrupt) and error.args)
         if not ours or not _on_command_line() or os.environ.get("LOGLEVEL", "").upper() == "DEBUG":
-            self._before(kind, error, traceback)  # type: ignore[operator]  # a hook
+            self._before(kind, error, traceback)
             return
         sys.stdout.flush()
         prefix = "lm_eval: error: " if isinstance(error, ChatbenchError) else "lm_eval: "

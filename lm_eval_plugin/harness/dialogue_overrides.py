@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, ModuleType
@@ -55,18 +54,26 @@ def _naming_afresh(load: Any) -> Any:
         # Names are those of one run.
         factory_of(manager).named = {}
         loaded = load(*args, **kwargs)
-        _check_metadata_is_used(manager, loaded, sys._getframe(1))  # noqa: SLF001  # lm_eval passes it no further
+        _check_metadata_is_used(manager, loaded, _caller())
         return loaded
 
     return loading
 
 
-def _check_metadata_is_used(manager: Any, loaded: Mapping[str, Any], caller: FrameType) -> None:
+def _caller() -> FrameType | None:
+    """The frame that called the function that asks; lm_eval hands on what is looked for there to nobody."""
+    frame = inspect.currentframe()
+    asking = frame.f_back if frame else None
+    return asking.f_back if asking else None
+
+
+def _check_metadata_is_used(manager: Any, loaded: Mapping[str, Any], caller: FrameType | None) -> None:
     """Refuse `simple_evaluate(task_manager=..., metadata=...)` where the tasks of ours would not see the metadata.
 
     lm_eval uses the metadata for the manager that it makes, and ignores it beside a manager that it is given.
     """
-    given = (caller.f_locals.get("metadata") if caller.f_code.co_name == "simple_evaluate" else None) or {}
+    evaluating = caller is not None and caller.f_code.co_name == "simple_evaluate"
+    given = (caller.f_locals.get("metadata") if caller and evaluating else None) or {}
     known = manager.metadata or {}
     unused = [key for key in given if key not in known or known[key] != given[key]]
     ours = [name for name, task in loaded["tasks"].items() if hasattr(task, "holds_dialogues")]

@@ -61,7 +61,9 @@ def add_tasks(manager: ModuleType, folder: Path) -> None:
     """
     defaults, folder = Path(str(manager.__file__)).parent, folder.resolve()
 
-    class TaskIndex(manager.TaskIndex):  # type: ignore[name-defined]  # the module is handed in
+    base: Any = manager.TaskIndex
+
+    class TaskIndex(base):
         """The host's index of task files, with one more folder behind the host's own."""
 
         knows_chatbench = True

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch.distributed
 
+from lm_eval_plugin.border.dates import local_time
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.cache.run_table import QuestionNote, RunNote, note_end, note_questions, note_start, noting
 from lm_eval_plugin.config.request import DialogueRequest
@@ -124,7 +124,7 @@ def _note_end(log: _Log, outcome: str) -> None:
 
 def _shared_id() -> str:
     """An id of the run, the same in all of its processes."""
-    own = [f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"]  # noqa: DTZ005  # as lm_eval names files
+    own = [f"{local_time(time.time()):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"]
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.broadcast_object_list(own)
     return own[0]

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from lm_eval_plugin.border.dates import date_of_name
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.lm_eval_access.texts import folder_name
 
@@ -44,7 +45,7 @@ def write_unfinished(
     Returns:
         The files of samples; none, with an error in the log, where they cannot be written.
     """
-    date = datetime.now().isoformat().replace(":", "-")  # noqa: DTZ005  # as lm_eval writes it
+    date = date_of_name(time.time())
     samples = {name: _samples(task, finished) for name, task in tasks.items()}
     written = {name: lines for name, lines in samples.items() if lines}
     if not written:

@@ -9,7 +9,7 @@ dialogues read, by a model or by the rules.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 from typing import Any
@@ -127,7 +127,10 @@ def _replies(model: ChatModel, asks: Sequence[Ask]) -> list[str | None]:
 def ask_judge(prompt: str, material: str) -> Ask:
     """What a model is asked by one of this folder's prompts about some material."""
     system = files(__package__).joinpath(f"{prompt}.txt").read_text(encoding="utf-8").strip()
-    shown: Callable[[tuple[Message, ...]], Chat] = lambda _: Chat(system, (Message(Role.USER, material),))  # noqa: E731
+
+    def shown(_: tuple[Message, ...]) -> Chat:
+        return Chat(system, (Message(Role.USER, material),))
+
     return Ask(Role.ASSISTANT, (), shown)
 
 

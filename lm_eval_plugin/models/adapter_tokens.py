@@ -139,7 +139,8 @@ def _shapes(peft: str, revision: str) -> Iterator[tuple[str, list[int]]]:
     if file is None:
         return
     with safe_open(file, "pt") as weights:
-        for key in weights.keys():  # noqa: SIM118  # it is no mapping
+        keys: list[str] = weights.keys()
+        for key in keys:
             yield key, weights.get_slice(key).get_shape()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
+from lm_eval_plugin.border.dates import date_of_name
 from lm_eval_plugin.cache.run_table import QuestionNote
 from lm_eval_plugin.dialogue.question import Question
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
@@ -68,7 +68,7 @@ def run_so_far(where: Path, noted: NotedRun, questions: Iterable[QuestionNote], 
     repeats = sum(int(noted.tasks[note.task].get("repeats", 1)) for note in asked)
     done = sum(len(record.transcripts) for records in tasks.values() for record in records)
     state = noted.outcome or "not finished"
-    date = datetime.fromtimestamp(noted.started).isoformat().replace(":", "-")  # noqa: DTZ006  # as lm_eval writes it
+    date = date_of_name(noted.started)
     return Run(where, noted.model, date, parts, noted.configuration, progress=Progress(done, repeats, state))
 
 

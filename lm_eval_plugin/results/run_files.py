@@ -47,10 +47,20 @@ def _latest(folder: Path) -> dict[str, Path]:
 
 def results_of(samples: Path) -> Path:
     """The results file that belongs to a file of samples."""
-    match = NAME.fullmatch(samples.name)
-    assert match is not None  # noqa: S101  # files are found by this pattern
+    match = _name_of(samples)
     unfinished = "unfinished_" if match["kind"] == "unfinished" else ""
     return samples.with_name(f"{unfinished}results_{match['date']}.json")
+
+
+def date_of(samples: Path) -> str:
+    """The date in the name of a file of samples."""
+    return _name_of(samples)["date"]
+
+
+def _name_of(samples: Path) -> re.Match[str]:
+    if match := NAME.fullmatch(samples.name):
+        return match
+    raise ConfigError(f"{samples} is no samples_*.jsonl as lm_eval names them: samples_TASK_DATE.jsonl")
 
 
 def _named(files: Iterable[Path]) -> Iterator[tuple[Path, re.Match[str]]]:

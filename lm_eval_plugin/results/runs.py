@@ -22,7 +22,7 @@ from lm_eval_plugin.results.jsonl import (
     numbered_lines,
     refuse,
 )
-from lm_eval_plugin.results.run_files import NAME, RESULTS, files_of_date, results_of, sample_files
+from lm_eval_plugin.results.run_files import NAME, RESULTS, date_of, files_of_date, results_of, sample_files
 from lm_eval_plugin.results.samples import (
     Readings,
     StaticResponse,
@@ -143,7 +143,7 @@ def load_run(path: Path, broken: Broken = refuse) -> Run:
     files = files_of_date(path.parent, match["date"]) if path.is_file() and match else dict(sample_files([path]))
     some = next(iter(files.values()))
     where = results_of(some)
-    date = NAME.fullmatch(some.name)["date"]  # type: ignore[index]  # files are found by this pattern
+    date = date_of(some)
     results = _results(where)
     for name in _summaries(results).keys() - files.keys():
         broken(ConfigError(f"{where} tells of the task {name}, but there is no samples_{name}_{date}.jsonl beside it"))

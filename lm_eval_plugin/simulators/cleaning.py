@@ -30,7 +30,7 @@ def clean(text: str, markers: tuple[str, ...] = ()) -> tuple[str, bool]:
         text: What the model wrote.
         markers: Further markers at which it is cut.
     """
-    own = text[_BEFORE.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing at least
+    own = _BEFORE.sub("", text, count=1)
     cut = _BEHIND.split(own, maxsplit=1)[0]
     for marker in markers:
         cut = cut.split(marker, 1)[0]

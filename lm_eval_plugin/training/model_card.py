@@ -89,7 +89,9 @@ def model_card(
         results: Perplexities and counts, as `results.json` has them.
         simulator: The mapping that runs it.
     """
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False)  # noqa: S701
+    environment = jinja2.Environment(  # a card is Markdown
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
     return environment.from_string(_TEMPLATE).render(
         version=version("chatbench-lm-eval"),
         recipe=recipe,

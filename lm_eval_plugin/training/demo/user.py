@@ -65,7 +65,7 @@ def train_user(output: Path, questions: Path = QUESTIONS) -> None:
     shutil.rmtree(adapter, ignore_errors=True)
     write_release(people, PEOPLE, questions=questions)
     command = ["train", "people", "--base", "simulator/base", "-o", "simulator/adapter", *_RECIPE]
-    subprocess.run([sys.executable, "-c", _CHATBENCH, *command], cwd=output, check=True)  # noqa: S603
+    subprocess.run([sys.executable, "-c", _CHATBENCH, *command], cwd=output, check=True)  # noqa: S603  # words of this file
     shutil.rmtree(people)
     # The preset `demo` names both folders, and the tokenizer is the base's.
     for needless in (SIMULATOR, "tokenizer.json", "tokenizer_config.json"):
