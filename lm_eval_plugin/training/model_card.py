@@ -89,8 +89,10 @@ def model_card(
         results: Perplexities and counts, as `results.json` has them.
         simulator: The mapping that runs it.
     """
-    environment = jinja2.Environment(  # a card is Markdown
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # a card is Markdown
     )
     return environment.from_string(_TEMPLATE).render(
         version=version("chatbench-lm-eval"),
