@@ -19,7 +19,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import RLock
-from typing import Any, Protocol
+from typing import Protocol
 
 from lm_eval_plugin.border.masking import masked
 from lm_eval_plugin.cache.run_table import (
@@ -240,7 +240,7 @@ class DialogueKey:
 
 
 def dialogue_key(
-    request: DialogueRequest, repeat: int, assistant: Mapping[str, Any], user: Mapping[str, Any]
+    request: DialogueRequest, repeat: int, assistant: Mapping[str, object], user: Mapping[str, object]
 ) -> DialogueKey:
     """The key of a dialogue. Where a model lies, what it is called, and what is secret are no part of it.
 
@@ -283,7 +283,7 @@ def dialogue_key(
     return DialogueKey(key, _digest({**decisive, **earlier}))
 
 
-def _digest(decisive: Mapping[str, Any]) -> str:
+def _digest(decisive: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

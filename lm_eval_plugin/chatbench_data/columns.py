@@ -6,7 +6,6 @@ Names are compared without regard to case, underscores, hyphens and spaces, so `
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
 
@@ -67,11 +66,11 @@ def plain(name: str) -> str:
 
 
 def with_known_names(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, object]],
     names: Mapping[str, tuple[str, ...]],
     optional: Iterable[str],
     where: str,
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """The rows with their columns under the names of a table above; other columns keep theirs, as they are compared.
 
     Args:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from huggingface_hub import snapshot_download
 
@@ -104,12 +104,12 @@ class Release:
 
     def _rows(
         self, file: str, names: Mapping[str, tuple[str, ...]], optional: Iterable[str] = ()
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         path = self._existing(file)
         return columns.with_known_names(read_rows(path), names, optional, str(path))
 
     def _good(
-        self, file: str, rows: list[dict[str, Any]], parse: Callable[[int, Mapping[str, Any]], Record]
+        self, file: str, rows: list[dict[str, object]], parse: Callable[[int, Mapping[str, object]], Record]
     ) -> tuple[Record, ...]:
         records, problems = good_rows(rows, parse, file, self._path(file))
         self.problems.extend(problems)

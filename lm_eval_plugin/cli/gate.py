@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from lm_eval_plugin.border.escaping import in_markdown, markdown_table
@@ -94,7 +94,7 @@ def run(chosen: argparse.Namespace) -> int:
     return codes[result.verdict]
 
 
-def as_json(result: GateResult) -> dict[str, Any]:
+def as_json(result: GateResult) -> dict[str, object]:
     """Everything that the gate found."""
     checks = [{**asdict(check), "verdict": check.verdict.value} for check in result.checks]
     return {"version": VERSION, "verdict": result.verdict.value, **asdict(result), "checks": checks}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SIDES = {"simulated": "simulated users", "static": "the model alone"}
 
 
-def as_json(each: Claim | Prediction | AgainstPeople) -> dict[str, Any]:
+def as_json(each: Claim | Prediction | AgainstPeople) -> dict[str, object]:
     """The fields, and for a claim or a prediction which of the two it is."""
     kind = {Claim: "estimate", Prediction: "prediction"}.get(type(each))
     return asdict(each) if kind is None else {"kind": kind, **asdict(each)}

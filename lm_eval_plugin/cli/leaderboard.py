@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lm_eval_plugin.border.escaping import in_markdown, markdown_table, shortened, visible
 from lm_eval_plugin.border.terminal import say
@@ -78,7 +78,7 @@ def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.N
     return captured.get()
 
 
-def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> Any:
+def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> object:
     from rich.table import Table
     from rich.text import Text
 
@@ -167,8 +167,8 @@ def _notes(ranking: Ranking) -> list[str]:
     return [f"not comparable: {visible(warning)}" for warning in ranking.warnings]
 
 
-def _flat(ranking: Ranking, standing: Standing, shown: Sequence[str], metric: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _flat(ranking: Ranking, standing: Standing, shown: Sequence[str], metric: str) -> dict[str, object]:
+    row: dict[str, object] = {
         "simulator": ranking.simulator,
         "ranking": ranking.apart,
         "rank": standing.ranks.get(metric),

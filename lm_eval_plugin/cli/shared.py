@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lm_eval_plugin.border.escaping import visible
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
@@ -19,7 +19,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
-def mapping_of(text: str) -> dict[str, Any]:
+def mapping_of(text: str) -> dict[str, object]:
     """A mapping given as JSON on the command line.
 
     Raises:

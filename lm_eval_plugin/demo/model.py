@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -24,7 +23,7 @@ class DemoAssistant(HFLM):
         pretrained: str = _BUNDLED,
         batch_size: int | str = 1,
         device: str | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> None:
         super().__init__(
             pretrained=pretrained,

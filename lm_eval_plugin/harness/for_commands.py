@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lm_eval_plugin.harness.tasks_folder import tasks_folder
 
@@ -30,14 +30,14 @@ def dialogue_tasks(include_path: str | None, dialogue: Mapping[str, object]) -> 
 
 def run_task(
     lm: LM, task: str, manager: TaskManager, *, limit: int | None, chat_template: bool
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Run lm_eval on one task; returns the samples."""
     import lm_eval
 
     results = lm_eval.simple_evaluate(
         lm, tasks=[task], task_manager=manager, limit=limit, apply_chat_template=chat_template, bootstrap_iters=0
     )
-    samples: list[dict[str, Any]] = results["samples"][task]
+    samples: list[dict[str, object]] = results["samples"][task]
     return samples
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from lm_eval_plugin.lm_eval_access.base import LM
 from lm_eval_plugin.lm_eval_access.private_names import set_rank, set_world_size, world_size, wrap_detection
@@ -40,7 +39,7 @@ def number(lm: LM) -> None:
     wrap_detection(lm, lambda detect: functools.partial(_alone, lm, detect))
 
 
-def _alone(lm: LM, detect: Callable[..., int], *args: Any, **kwargs: Any) -> int:
+def _alone(lm: LM, detect: Callable[..., int], *args: object, **kwargs: object) -> int:
     processes = world_size(lm)
     set_world_size(lm, 1)
     try:
@@ -51,7 +50,7 @@ def _alone(lm: LM, detect: Callable[..., int], *args: Any, **kwargs: Any) -> int
 
 def _numbering(made: Callable[..., LM]) -> Callable[..., LM]:
     @functools.wraps(made)
-    def make(kind: type[LM], *args: Any, **kwargs: Any) -> LM:
+    def make(kind: type[LM], *args: object, **kwargs: object) -> LM:
         lm = made(kind, *args, **kwargs)
         number(lm)
         return lm

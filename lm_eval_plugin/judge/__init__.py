@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
-from typing import Any
+
 
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.dialogue.engine import Ask, Chat, ChatModel, Reply
@@ -102,7 +102,7 @@ def read_strict_letter(text: str | None, question: Question) -> str | None:
     return None if fields is None else read_letter_verdict(json.dumps(fields), question)
 
 
-def _json_object(text: str | None, keys: set[str]) -> dict[str, Any] | None:
+def _json_object(text: str | None, keys: set[str]) -> dict[str, object] | None:
     if text is None:
         return None
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import hf_hub_download
 from safetensors import safe_open
@@ -34,7 +33,7 @@ class AdapterTokens:
 
 
 def adapter_tokens(
-    peft: str, revision: str, base: PreTrainedTokenizerBase, source: Mapping[str, Any]
+    peft: str, revision: str, base: PreTrainedTokenizerBase, source: Mapping[str, object]
 ) -> AdapterTokens | None:
     """The tokenizer in an adapter's repository, where it has tokens that the base's has not; else None.
 

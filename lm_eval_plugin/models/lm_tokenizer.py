@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any
 
 from lm_eval_plugin.lm_eval_access.base import LM
 
 
-def tokenizer_of(lm: LM) -> Any:
+def tokenizer_of(lm: LM) -> object:
     """A model's tokenizer; None if it has none, or none yet.
 
     lm_eval's `dummy` makes its tokenizer when it is looked at, and that downloads one; nobody needs it.

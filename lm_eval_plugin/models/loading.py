@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import is_secret, masked_text, without_credentials
@@ -25,7 +24,7 @@ from lm_eval_plugin.lm_eval_access.texts import parse_model_args
 from lm_eval_plugin.models.chat_format import is_chat_api
 
 
-def load_model(backend: str, model_args: Mapping[str, Any], quantization: str, what: str) -> LM:
+def load_model(backend: str, model_args: Mapping[str, object], quantization: str, what: str) -> LM:
     """A model of the host, loaded at its first use and kept.
 
     Args:
@@ -165,7 +164,7 @@ def without_addresses(text: str) -> str:
 
 
 @contextmanager
-def _explained(failed: str, model_args: Mapping[str, Any]) -> Iterator[None]:
+def _explained(failed: str, model_args: Mapping[str, object]) -> Iterator[None]:
     """Turn what a backend raises while it is made into an error that says what failed and what to do."""
     name = str(model_args.get("pretrained") or model_args.get("model") or "")
     try:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -34,7 +33,7 @@ _PROMPTING = (
 """What a backend may have that decides how a prompt becomes tokens, and how much of it the model sees."""
 
 
-def model_identity(lm: LM) -> dict[str, Any] | None:
+def model_identity(lm: LM) -> dict[str, object] | None:
     """All by which a model differs from others, as JSON can hold it; nothing is asked of a hub or a server.
 
     The models of the `hf` backend are known by their weights, so a checkpoint that was overwritten is another model;
@@ -67,18 +66,18 @@ _NEW = {"adapter_settings", "arguments"}
 _PLACES = {"model", "model_path", "pretrained", "tokenizer", "tokenizer_path", "lora_local_path"}
 
 
-def without_place(identity: Mapping[str, Any]) -> dict[str, Any]:
+def without_place(identity: Mapping[str, object]) -> dict[str, object]:
     """A model's identity without where it lies and what it is called, where weights or files say which one it is."""
     placed = {name for known, names in _OF_A_PLACE.items() if identity.get(known) is not None for name in names}
     return {key: entry for key, entry in identity.items() if key not in placed}
 
 
-def as_earlier(identity: Mapping[str, Any]) -> dict[str, Any]:
+def as_earlier(identity: Mapping[str, object]) -> dict[str, object]:
     """The identity as keys without a version held it."""
     return {key: entry for key, entry in identity.items() if key not in _NEW}
 
 
-def _of_weights(lm: HFLM) -> dict[str, Any]:
+def _of_weights(lm: HFLM) -> dict[str, object]:
     model = lm.model
     adapters = {name: config.to_dict() for name, config in getattr(model, "peft_config", {}).items()}
     return {
@@ -96,7 +95,7 @@ def _of_weights(lm: HFLM) -> dict[str, Any]:
     }
 
 
-def _of_server(lm: TemplateAPI) -> dict[str, Any]:
+def _of_server(lm: TemplateAPI) -> dict[str, object]:
     return {
         **_prompting(lm),
         "name": lm.model,
@@ -107,7 +106,7 @@ def _of_server(lm: TemplateAPI) -> dict[str, Any]:
     }
 
 
-def _of_engine(lm: LM) -> dict[str, Any]:
+def _of_engine(lm: LM) -> dict[str, object]:
     args = {key: entry for key, entry in lm.model_args.items() if key not in SAYS_THE_SAME and not is_secret(key)}
     adapter = getattr(getattr(lm, "lora_request", None), "lora_path", None)
     return {
@@ -120,7 +119,7 @@ def _of_engine(lm: LM) -> dict[str, Any]:
     }
 
 
-def _prompting(lm: LM) -> dict[str, Any]:
+def _prompting(lm: LM) -> dict[str, object]:
     tokenizer = tokenizer_of(lm)
     template = getattr(lm, "hf_chat_template", None) or getattr(tokenizer, "chat_template", None)
     return {
@@ -131,7 +130,7 @@ def _prompting(lm: LM) -> dict[str, Any]:
     }
 
 
-def _tokenizer(tokenizer: Any) -> str | None:
+def _tokenizer(tokenizer: object) -> str | None:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         # How long its last batch was is no part of it.
@@ -141,7 +140,7 @@ def _tokenizer(tokenizer: Any) -> str | None:
     return None if tokenizer is None else type(tokenizer).__qualname__
 
 
-def _files(name: object) -> list[list[Any]] | None:
+def _files(name: object) -> list[list[object]] | None:
     """Names, sizes and times of the files in a folder; None for what is no folder, such as a name of the hub."""
     folder = Path(str(name))
     if name is None or not folder.is_dir():
@@ -150,7 +149,7 @@ def _files(name: object) -> list[list[Any]] | None:
     return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
 
 
-def _unplaced(adapter: Mapping[str, Any]) -> dict[str, Any]:
+def _unplaced(adapter: Mapping[str, object]) -> dict[str, object]:
     """An adapter's settings without the base that it was trained on, of which the weights are part of the identity."""
     return {
         key: entry
@@ -159,7 +158,7 @@ def _unplaced(adapter: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _timeless(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _timeless(settings: Mapping[str, object]) -> dict[str, object]:
     """The settings without what a newer library writes into them."""
     return {key: entry for key, entry in settings.items() if key not in ("transformers_version", "_name_or_path")}
 

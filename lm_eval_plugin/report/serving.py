@@ -17,7 +17,6 @@ from dataclasses import asdict, replace
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from lm_eval_plugin.border.terminal import say
@@ -51,7 +50,7 @@ class LiveRun:
     def __init__(self, watched: Watched) -> None:
         self._watched = watched
         self._looking = Lock()
-        self._shown: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._shown: list[tuple[dict[str, object], dict[str, object]]] = []
 
     def page(self) -> str:
         """The page as it is now."""
@@ -64,7 +63,7 @@ class LiveRun:
                 store.add_dialogue(entry, shown)
             return live_page(_quickly(self._watched.run()), store, len(self._shown))
 
-    def new(self, after: int) -> dict[str, Any]:
+    def new(self, after: int) -> dict[str, object]:
         """The dialogues after the first ones, and how the run stands.
 
         Args:
@@ -115,7 +114,7 @@ def _quickly(run: Run) -> Run:
     return replace(run, summaries=summaries)
 
 
-def _metrics(records: tuple[QuestionRecord, ...]) -> Mapping[str, Any]:
+def _metrics(records: tuple[QuestionRecord, ...]) -> Mapping[str, object]:
     found = {}
     for name, metric in METRICS.items():
         if name not in BY_READING and (scores := [each for each in scores_of(records, name) if each]):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Protocol
 
 from lm_eval_plugin.dialogue.transcript import AloneAnswer, Transcript
 from lm_eval_plugin.scoring.kinds import Kind
@@ -83,7 +83,7 @@ def _known_right(answer: AloneAnswer | None, asked: Asked) -> float | None:
     return None if answer is None or answer.letter is None else is_right(answer.letter, asked.gold)
 
 
-def alone_and_together(tasks: Sequence[Sequence[Asked]]) -> dict[str, Any] | None:
+def alone_and_together(tasks: Sequence[Sequence[Asked]]) -> dict[str, object] | None:
     """The four cells, and the paired test of `acc` against `acc_user_alone`.
 
     Args:
@@ -125,7 +125,7 @@ def _cell(tasks: Sequence[Sequence[_Pairs]], which: tuple[bool, bool]) -> Estima
     return pooled_estimate([mean_estimate(each, Kind.SHARE) for each in scores], Kind.SHARE)
 
 
-def _test(tasks: Sequence[Sequence[_Pairs]]) -> dict[str, Any]:
+def _test(tasks: Sequence[Sequence[_Pairs]]) -> dict[str, object]:
     questions = [(pairs, task) for task, held in enumerate(tasks) for pairs in held]
     together = [[each for _, each in pairs] for pairs, _ in questions]
     alone = [[each for each, _ in pairs] for pairs, _ in questions]

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
@@ -127,7 +126,7 @@ def _arguments(recipe: Recipe, folder: Path) -> TrainingArguments:
     )
 
 
-def _with_adapter(model: Any, recipe: Recipe) -> Any:
+def _with_adapter(model: object, recipe: Recipe) -> object:
     if recipe.quantization != "none":
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(

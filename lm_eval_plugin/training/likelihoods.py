@@ -62,7 +62,7 @@ def likelihoods(lm: TemplateLM, strings: Sequence[TokenString]) -> list[Likeliho
     """The log-likelihoods of strings that fit into the model's window, in their order.
 
     Args:
-        lm: Any backend that scores tokens.
+        lm: object backend that scores tokens.
         strings: The strings.
     """
     if isinstance(lm, HFLM) and lm.backend == "causal":

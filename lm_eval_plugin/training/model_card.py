@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
 
 import jinja2
 
@@ -77,9 +76,9 @@ Perplexity a token of the held-out examples, over \
 
 def model_card(
     recipe: Recipe,
-    data: Mapping[str, Any],
-    results: Mapping[str, Any],
-    simulator: Mapping[str, Any],
+    data: Mapping[str, object],
+    results: Mapping[str, object],
+    simulator: Mapping[str, object],
 ) -> str:
     """The card as Markdown.
 

@@ -14,7 +14,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lm_eval_plugin.errors import ConfigError
 
@@ -24,7 +23,7 @@ CARD, CHECKPOINTS = "README.md", "checkpoints"
 _STATE = "trainer_state.json"
 
 
-def reserve(folder: Path, settings: Mapping[str, Any]) -> None:
+def reserve(folder: Path, settings: Mapping[str, object]) -> None:
     """Make sure that the folder is there and empty, or this training's own.
 
     Raises:
@@ -49,17 +48,17 @@ def reserve(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def claim(folder: Path, settings: Mapping[str, Any]) -> None:
+def claim(folder: Path, settings: Mapping[str, object]) -> None:
     """Make the folder this training's own; `reserve` has said that it may."""
     write_json(folder / SETTINGS, settings)
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
+def finished(folder: Path) -> dict[str, object] | None:
     """The results of a finished training; None of one that is not."""
     file = folder / RESULTS
     if not file.is_file():
         return None
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    results: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
     return results
 
 
@@ -74,7 +73,7 @@ def drop_checkpoints(folder: Path) -> None:
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
-def write_json(file: Path, value: Mapping[str, Any]) -> None:
+def write_json(file: Path, value: Mapping[str, object]) -> None:
     """Write a mapping so that it can be read by people, too, and is there as a whole or not at all."""
     draft = file.with_suffix(".tmp")
     draft.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
@@ -89,7 +88,7 @@ def _is_json(file: Path) -> bool:
     return True
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(settings: Mapping[str, object]) -> dict[str, object]:
     """The settings by names such as `recipe.seed`."""
     return {
         f"{part}.{name}": entry

@@ -17,7 +17,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import compress
-from typing import Any
 
 from lm_eval_plugin.answers.final_answer import ANSWER_HEAD
 from lm_eval_plugin.border.terminal import logger_of, warn_once
@@ -65,7 +64,7 @@ def score_arguments(prompt: str, reply: str, letters: str = "") -> tuple[str, di
     return prompt, {"reply": reply, "letters": letters}
 
 
-def score_reply(lm: LM, requests: Sequence[Instance]) -> list[dict[str, Any]]:
+def score_reply(lm: LM, requests: Sequence[Instance]) -> list[dict[str, object]]:
     """Score replies by any backend of the host that tells tokens and their likelihood.
 
     Args:
