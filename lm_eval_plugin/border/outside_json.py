@@ -47,7 +47,7 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _depth_over(value: Any, most: int) -> bool:
+def _depth_over(value: object, most: int) -> bool:
     level = [value]
     for _ in range(most + 1):
         level = [

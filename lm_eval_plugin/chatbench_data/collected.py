@@ -124,7 +124,7 @@ class StudyFolder:
         for number, line in _lines(record):
             self._take_of(f"{record}, line {number}", line)
 
-    def _take_of(self, where: str, line: Mapping[str, Any]) -> None:
+    def _take_of(self, where: str, line: Mapping[str, object]) -> None:
         try:
             self._take(line)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -144,7 +144,7 @@ class StudyFolder:
         found = Collected(**{**fields, **answers, "messages": tuple((role, text) for role, text in fields["messages"])})
         self.collected[found.worker, found.question_id] = found
 
-    def _append(self, line: Mapping[str, Any]) -> None:
+    def _append(self, line: Mapping[str, object]) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / RECORD).open("ab") as record:
@@ -180,7 +180,7 @@ class StudyFolder:
             "chatHistory": [{"role": _SPEAKERS[role], "content": content} for role, content in each.messages],
         }
 
-    def _answers(self, each: Collected) -> Iterator[dict[str, Any]]:
+    def _answers(self, each: Collected) -> Iterator[dict[str, object]]:
         held, session = self._questions[each.question_id], self.sessions[each.worker]
         for kind, given in (("user-alone", each.alone), ("user-AI", each.together)):
             if given is not None:
@@ -197,7 +197,7 @@ class StudyFolder:
                 }
 
 
-def _question_row(each: ReleaseQuestion) -> dict[str, Any]:
+def _question_row(each: ReleaseQuestion) -> dict[str, object]:
     question = each.question
     return {
         "question_id": question.id,
@@ -208,7 +208,7 @@ def _question_row(each: ReleaseQuestion) -> dict[str, Any]:
     }
 
 
-def _csv_text(rows: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> str:
+def _csv_text(rows: Iterator[dict[str, object]] | Sequence[dict[str, object]]) -> str:
     held = list(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(held[0]))

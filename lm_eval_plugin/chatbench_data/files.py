@@ -43,7 +43,7 @@ class Problem:
         return f"{self.file}, row {self.row}: {self.what}"
 
 
-def read_rows(file: Path) -> Sequence[Mapping[str, Any]]:
+def read_rows(file: Path) -> Sequence[Mapping[str, object]]:
     """The rows of a CSV file, or the entries of a JSON list.
 
     Raises:
@@ -105,7 +105,7 @@ def _csv_rows(text: str, file: Path) -> list[dict[str, Any]]:
     return [{column: entry or None for column, entry in row.items()} for row in rows]
 
 
-def _json_rows(text: str, file: Path) -> list[dict[str, Any]]:
+def _json_rows(text: str, file: Path) -> list[dict[str, object]]:
     try:
         entries = read_json(text)
     except UnreadableJsonError as error:

@@ -96,14 +96,14 @@ def _message(turn: object, place: int) -> Message:
     return Message(Role(role), turn["content"])
 
 
-def _known(row: Mapping[str, Any], questions: Mapping[str, ReleaseQuestion]) -> ReleaseQuestion:
+def _known(row: Mapping[str, object], questions: Mapping[str, ReleaseQuestion]) -> ReleaseQuestion:
     question_id = _text(row, "question_id")
     if question_id not in questions:
         raise BadRowError(f"there is no question with the id {question_id!r}")
     return questions[question_id]
 
 
-def _text(row: Mapping[str, Any], column: str) -> str:
+def _text(row: Mapping[str, object], column: str) -> str:
     if row[column] is None or not str(row[column]).strip():
         raise BadRowError(f"its {column.replace('_', ' ')} is missing")
     return str(row[column]).strip()
@@ -127,7 +127,7 @@ def _literal(text: str) -> object:
     return None
 
 
-def _choices_apart(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _choices_apart(row: Mapping[str, object]) -> tuple[object, ...]:
     for prefix in OPTIONS:
         columns = [plain(f"{prefix}{letter}") for letter in LETTERS]
         if columns[0] in row:

@@ -148,12 +148,12 @@ def _alone(alone: Mapping[str, Any]) -> str:
     return f"acc - acc_user_alone: {_difference(alone['test'])}\n{cells}\n{people}, {misled}"
 
 
-def _share(estimate: Mapping[str, Any]) -> str:
+def _share(estimate: Mapping[str, object]) -> str:
     interval = "" if estimate["low"] is None else f" ({estimate['low']:.3f} to {estimate['high']:.3f})"
     return f"{estimate['value']:.3f}{interval}"
 
 
-def _difference(test: Mapping[str, Any]) -> str:
+def _difference(test: Mapping[str, object]) -> str:
     cells = f", {test['gains']} gained and {test['losses']} lost" if test["gains"] is not None else ""
     detectable = (
         "" if test["detectable"] is None else f"; {test['detectable']:.4f} would have been seen with 80 % power"
@@ -163,7 +163,7 @@ def _difference(test: Mapping[str, Any]) -> str:
     return f"{test['difference']:+.4f}{interval}{p_value} over {test['questions']} questions{cells}{detectable}"
 
 
-def _language(language: Mapping[str, Any]) -> str:
+def _language(language: Mapping[str, object]) -> str:
     distinct = language.get("distinct_in_100_words")
     variety = "" if distinct is None else f", {distinct:.1f} different ones among 100"
     return f"{language['words_per_message']:.1f} words a message{variety}, {language['messages']} messages"

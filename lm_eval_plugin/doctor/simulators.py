@@ -184,7 +184,7 @@ def _check_placement(config: SimulatorConfig, base: str, machine: Machine) -> li
     return [*broken, _check_memory(config, size, released, device), _check_fit(config, base, size, released, device)]
 
 
-def _size(base: str, args: Mapping[str, Any]) -> tuple[Footprint, int] | None:
+def _size(base: str, args: Mapping[str, object]) -> tuple[Footprint, int] | None:
     """What the loader measures of a base, from its configuration here or from what is published."""
     source = {
         "revision": args.get("revision") or revision_of(base),

@@ -38,7 +38,7 @@ def merge_dialogue_blocks(manager: ModuleType) -> None:
 
 def _merging(load_yaml: LoadYaml) -> LoadYaml:
     @functools.wraps(load_yaml)
-    def merging(path: str | Path, *, recursive: bool = True, **options: Any) -> dict[str, Any]:
+    def merging(path: str | Path, *, recursive: bool = True, **options: object) -> dict[str, object]:
         loaded = load_yaml(path, recursive=recursive, **options)
         return {**loaded, BLOCK: dialogue_block(Path(path))} if recursive and BLOCK in loaded else loaded
 

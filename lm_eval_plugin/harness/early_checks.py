@@ -40,7 +40,7 @@ _NEAR = 0.7
 _AS_NEAR_AS_A_SLIP = 0.86
 
 
-def check_metadata_keys(metadata: Mapping[str, Any], *, ours: bool) -> None:
+def check_metadata_keys(metadata: Mapping[str, object], *, ours: bool) -> None:
     """Refuse keys of `--metadata` that were meant for dialogues and would be ignored.
 
     Args:
@@ -114,13 +114,13 @@ def dialogue_blocks(manager: Any, spec: str | Mapping[str, Any], below: Any = No
         yield str(whole.get("task", named)), {} if block is None else block
 
 
-def _over(block: Any, override: Any) -> Any:
+def _over(block: object, override: object) -> object:
     if override is None:
         return block
     return override if block is None else put_over(block, override)
 
 
-def _is_ours(config: Mapping[str, Any]) -> bool:
+def _is_ours(config: Mapping[str, object]) -> bool:
     kind = config.get("class")
     module = kind if isinstance(kind, str) else getattr(kind, "__module__", "")
     return "chatbench_tasks" in str(module) and BLOCK in config
@@ -242,7 +242,7 @@ def _through_proxy(scheme: str) -> bool:
     )
 
 
-def check_output_path(output: str | None, model_args: Mapping[str, Any] | None = None) -> None:
+def check_output_path(output: str | None, model_args: Mapping[str, object] | None = None) -> None:
     """Make sure that the results can be written where they are to be written, hours from now.
 
     Args:
@@ -276,7 +276,9 @@ def check_output_path(output: str | None, model_args: Mapping[str, Any] | None =
         raise ConfigError(f"--output_path {output}: {there} may not be written to; give a path that may")
 
 
-def _model_folder(model_args: Mapping[str, Any]) -> str:
+def _model_folder(model_args: Mapping[str, object]) -> str:
     """The folder that lm_eval makes of the name of the model under test."""
-    names: Iterable[Any] = (model_args.get(key) for key in ("peft", "delta", "pretrained", "model", "path", "engine"))
+    names: Iterable[object] = (
+        model_args.get(key) for key in ("peft", "delta", "pretrained", "model", "path", "engine")
+    )
     return folder_name(next((str(name) for name in names if name), ""))

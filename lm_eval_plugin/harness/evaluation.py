@@ -92,7 +92,7 @@ def _written_if_unfinished(tasks: Mapping[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _explained(lm: Any, tasks: Mapping[str, Any]) -> Iterator[None]:
+def _explained(lm: object, tasks: Mapping[str, object]) -> Iterator[None]:
     """Say of an error of sqlite which file it is about, and of absent log-likelihoods what to set instead."""
     from lm_eval_plugin.cache.sqlite_files import explained
 

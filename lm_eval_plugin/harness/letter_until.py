@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from lm_eval_plugin.border.text_border import encodable
 from lm_eval_plugin.dialogue.question import Question
@@ -22,7 +21,7 @@ from lm_eval_plugin.models.generation.servers.api import ApiGeneration, speaks_h
 
 LETTER_INSTRUCTION = "Reply with the letter of the right option and nothing else."
 
-LETTER_GENERATION: dict[str, Any] = {
+LETTER_GENERATION: dict[str, object] = {
     # Some servers fail on an empty list of stop strings.
     "until": ["<|endoftext|>"],
     "max_gen_toks": 10,

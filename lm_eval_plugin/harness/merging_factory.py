@@ -16,9 +16,9 @@ _NAME = re.compile(r"[^\w.-]+")
 class MergingFactory(OpenFactory):
     """A factory of tasks that merges blocks key by key, and tells two blocks of one task apart by the task's name."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(**options)
-        self.named: dict[str, Any] = {}
+        self.named: dict[str, object] = {}
 
     def build(self, entry: Any, *, overrides: dict[str, Any] | None = None, registry: dict[str, Any]) -> Any:
         """Build an entry; one that is given as a mapping and names one of ours overrides the keys that it has."""
@@ -40,8 +40,8 @@ class MergingFactory(OpenFactory):
         return super().group(name, keys, _over(keys, overrides), index)
 
     def members(
-        self, listed: Sequence[Any], group: str, overrides: dict[str, Any] | None, index: dict[str, Any]
-    ) -> Any:
+        self, listed: Sequence[object], group: str, overrides: dict[str, object] | None, index: dict[str, object]
+    ) -> object:
         """Build what a group lists; the block of an entry is put over the group's."""
         entries = [_over(overrides, each) if isinstance(each, dict) else each for each in listed]
         return super().members(entries, group, overrides, index)
@@ -63,7 +63,7 @@ class MergingFactory(OpenFactory):
         return next(each for each in numbered if self.named.setdefault(each, block) == block)
 
 
-def _over(below: Mapping[str, Any] | None, above: dict[str, Any] | None) -> dict[str, Any] | None:
+def _over(below: Mapping[str, object] | None, above: dict[str, object] | None) -> dict[str, object] | None:
     """The keys above, with their block put over the one below."""
     if not below or not above or BLOCK not in below or BLOCK not in above:
         return above
@@ -80,6 +80,6 @@ def _refines(given: Mapping[str, Any], known: Any) -> bool:
     return "chatbench_tasks" in str(config.get("class")) or ("group" in given and BLOCK in given)
 
 
-def _simulator_of(block: Any, task: str) -> str:
+def _simulator_of(block: object, task: str) -> str:
     """The label of a block's simulator, as part of a task's name."""
     return _NAME.sub("-", read_dialogue_block(block, f"task {task}").simulator.label).strip("-")

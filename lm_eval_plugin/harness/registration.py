@@ -131,7 +131,7 @@ def check_runs_early() -> None:
         return manager
 
     @functools.wraps(build)
-    def check_and_build(caching: Any, lm: Any, cache_db: str) -> None:
+    def check_and_build(caching: object, lm: object, cache_db: str) -> None:
         check_cache(Path(cache_db))
         with explained(Path(cache_db)):
             build(caching, lm, cache_db)
@@ -168,7 +168,7 @@ def attach_dialogues() -> None:
         summarize_evaluations()
 
 
-def attach_scoring(score_reply: Callable[..., Any]) -> None:
+def attach_scoring(score_reply: Callable[..., object]) -> None:
     """Make `score_reply` a request type of lm_eval; doing it twice does nothing."""
     from lm_eval_plugin.lm_eval_access.base import LM
 

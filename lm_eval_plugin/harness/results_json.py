@@ -119,7 +119,7 @@ def _settle(results: dict[str, Any], samples: Mapping[str, list[dict[str, Any]]]
                     sample["metrics"] = [metric for metric in sample["metrics"] if metric != name]
 
 
-def _replace(row: dict[str, Any], name: str, known: list[float]) -> None:
+def _replace(row: dict[str, object], name: str, known: list[float]) -> None:
     for key in [key for key in row if key.partition(",")[0] == name]:
         spread = f"{name}_stderr,{key.partition(',')[2]}"
         if not known:

@@ -84,7 +84,7 @@ def shortened(results: Mapping[str, Any], column: str) -> tuple[Mapping[str, Any
     return {**results, column: rows}, _below(hidden, len(folded & results[column].keys()), column)
 
 
-def _shown(results: Mapping[str, Any], name: str, row: Mapping[str, Any], *, of_group: bool) -> set[str]:
+def _shown(results: Mapping[str, object], name: str, row: Mapping[str, object], *, of_group: bool) -> set[str]:
     """The metrics of a row that are shown: the main ones, what the user switched on, and the first of what is amiss."""
     main = OF_SUBJECT if of_group else MAIN
     asked = PAPERS if _setting(results, name, "protocol") == "paper" else ()
@@ -96,7 +96,7 @@ def _shown(results: Mapping[str, Any], name: str, row: Mapping[str, Any], *, of_
     return kept | set(amiss[:room]) | ({"model_error"} & set(amiss))
 
 
-def _amiss(row: Mapping[str, Any], besides: Collection[str]) -> dict[str, float]:
+def _amiss(row: Mapping[str, object], besides: Collection[str]) -> dict[str, float]:
     """What of a row is not as it should be, by how far it is from that; model errors first, then the largest."""
     far: dict[str, float] = {}
     for key, value in row.items():

@@ -130,7 +130,7 @@ def _shared_id() -> str:
     return own[0]
 
 
-def _model_name(lm: LM, command: Mapping[str, Any]) -> str:
+def _model_name(lm: LM, command: Mapping[str, object]) -> str:
     """The model under test as lm_eval names it in its results."""
     given = command.get("model_args") or {}
     named = given.get("pretrained") or given.get("model") if isinstance(given, Mapping) else None

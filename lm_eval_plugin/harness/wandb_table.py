@@ -37,7 +37,7 @@ COLUMNS = (
 )
 
 
-def log_conversations(samples: Mapping[str, Sequence[Mapping[str, Any]]], most: int = MOST) -> int:
+def log_conversations(samples: Mapping[str, Sequence[Mapping[str, object]]], most: int = MOST) -> int:
     """Log the conversations of a run to the run that Weights & Biases has open in this process, if there is one.
 
     Args:
@@ -64,7 +64,7 @@ def _rows(samples: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Sequen
                 yield all_encodable(_row(task, record, held))
 
 
-def _row(task: str, record: QuestionRecord, held: Transcript) -> list[Any]:
+def _row(task: str, record: QuestionRecord, held: Transcript) -> list[object]:
     question = record.question
     failed = held.stop_reason is StopReason.MODEL_ERROR
     return [

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.resources import files
 
-
 from lm_eval_plugin.border.outside_json import UnreadableJsonError, read_json
 from lm_eval_plugin.dialogue.engine import Ask, Chat, ChatModel, Reply
 from lm_eval_plugin.dialogue.question import Question

@@ -43,7 +43,7 @@ class Adapter:
 
 
 def read_adapter(
-    peft: str, revision: str | None, base: str, tokenizer: PreTrainedTokenizerBase | None, source: Mapping[str, Any]
+    peft: str, revision: str | None, base: str, tokenizer: PreTrainedTokenizerBase | None, source: Mapping[str, object]
 ) -> Adapter:
     """Look at an adapter before its base is loaded, which may take minutes.
 
@@ -113,7 +113,7 @@ def _on_hub(name: str, file: str, revision: str) -> bool:
     return True
 
 
-def _adapted_map(model: PreTrainedModel) -> dict[str, Any] | str:
+def _adapted_map(model: PreTrainedModel) -> dict[str, object] | str:
     """The model's layers by device, under the names that they have below an adapter.
 
     PEFT lays a model that is partly in main memory out anew; its own plan could move quantized layers off the GPU.

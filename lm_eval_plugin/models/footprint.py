@@ -129,7 +129,7 @@ def released_bytes(config: PretrainedConfig) -> int:
     return int(getattr(getattr(config, "dtype", None), "itemsize", 4))
 
 
-def measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, int] | None:
+def measured(pretrained: str, source: Mapping[str, object]) -> tuple[Footprint, int] | None:
     """Footprint of a model and the bytes per value of its checkpoint, from its configuration alone.
 
     Args:
@@ -154,7 +154,7 @@ def measured(pretrained: str, source: Mapping[str, Any]) -> tuple[Footprint, int
         raise ModelError(f"the model {pretrained!r} cannot be loaded: {why_unavailable(pretrained, error)}") from error
 
 
-def weight_bytes(size: Footprint, quantization: str, width: int, options: Mapping[str, Any]) -> int:
+def weight_bytes(size: Footprint, quantization: str, width: int, options: Mapping[str, object]) -> int:
     """Bytes of the weights of a model.
 
     Args:

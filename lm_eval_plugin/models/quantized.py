@@ -86,7 +86,7 @@ def load_quantized(model_args: Mapping[str, Any], quantization: str) -> HFLM:
     return lm
 
 
-def _load_tokenizer(name: str, pretrained: str, source: Mapping[str, Any]) -> PreTrainedTokenizerBase:
+def _load_tokenizer(name: str, pretrained: str, source: Mapping[str, object]) -> PreTrainedTokenizerBase:
     # A revision of the weights says nothing about a tokenizer that comes from elsewhere.
     source = source if name == pretrained else {**source, "revision": revision_of(name)}
     try:
@@ -177,7 +177,7 @@ def _as_published() -> Iterator[None]:
             os.environ[switch] = before
 
 
-def _bitsandbytes(quantization: str, options: Mapping[str, Any], *, offload: bool) -> BitsAndBytesConfig | None:
+def _bitsandbytes(quantization: str, options: Mapping[str, object], *, offload: bool) -> BitsAndBytesConfig | None:
     if quantization == "none":
         return None
     # Its logger warns on every product that inputs are cast to half precision, which is what 8 bit means.

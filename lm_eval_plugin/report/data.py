@@ -226,7 +226,7 @@ def _configuration(run: Run) -> Iterable[tuple[str, str]]:
     yield from _flat(run.configuration)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+def _flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
     """The values of nested mappings as `outer.inner` and text."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

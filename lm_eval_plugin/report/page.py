@@ -91,7 +91,7 @@ def _page(context: Mapping[str, Any], store: TranscriptStore, *, live: int) -> s
     )
 
 
-def _overview(entries: Iterable[Entry], facts: Sequence[RunFacts], failures: Sequence[str]) -> dict[str, Any]:
+def _overview(entries: Iterable[Entry], facts: Sequence[RunFacts], failures: Sequence[str]) -> dict[str, object]:
     """What the templates show above the conversations."""
     rankings = rank_all(entries)
     named = _named(facts, rankings)
@@ -193,6 +193,6 @@ def _environment() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     """What the template puts into the page: text in which nothing reorders or hides what stands beside it."""
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

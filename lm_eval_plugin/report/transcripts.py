@@ -50,8 +50,8 @@ class TranscriptStore:
     _runs: int = 0
     _may_read: int = READ_NOW
     _names: dict[str, dict[str, int]] = field(default_factory=lambda: {"subject": {}, "stop": {}, "event": {}})
-    _columns: dict[str, list[Any]] = field(default_factory=dict)
-    _open: list[dict[str, Any]] = field(default_factory=list)
+    _columns: dict[str, list[object]] = field(default_factory=dict)
+    _open: list[dict[str, object]] = field(default_factory=list)
 
     def add(self, run: Run) -> None:
         """Add the dialogues of a run; its place among the runs is its place in the index's models."""
@@ -103,7 +103,7 @@ class TranscriptStore:
         return self._names[kind].setdefault(name, len(self._names[kind]))
 
 
-def listed(record: QuestionRecord, transcript: Transcript) -> dict[str, Any]:
+def listed(record: QuestionRecord, transcript: Transcript) -> dict[str, object]:
     """A dialogue's entry in the list, with names in full."""
     return {
         "subject": record.question.subject,
@@ -167,7 +167,7 @@ def _readings(record: QuestionRecord, logged: Readings | None, *, read: bool) ->
 
 def dialogue_shown(
     record: QuestionRecord, transcript: Transcript, static: Iterable[StaticResponse], read: Sequence[str] | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A dialogue as the page's script takes it.
 
     Args:

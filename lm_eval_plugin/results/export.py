@@ -38,7 +38,7 @@ SUFFIXES = (".parquet", ".jsonl")
 
 BATCH = 1_000  # rows that are in memory as a table at one time
 
-_TYPES: Mapping[str, Any] = {
+_TYPES: Mapping[str, object] = {
     "text": pa.string(),
     "integer": pa.int64(),
     "number": pa.float64(),
@@ -150,12 +150,12 @@ def columns_table() -> str:
     return "\n".join(["| column | type | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
-def schema() -> Any:
+def schema() -> object:
     """The columns as pyarrow has them."""
     return pa.schema([(column.name, _TYPES[column.type]) for column in COLUMNS])
 
 
-def features() -> Any:
+def features() -> object:
     """The columns as `datasets` has them."""
     from datasets import Features
 
@@ -182,7 +182,7 @@ def read_export(path: Path) -> list[Run]:
     return read_rows(_parquet_rows(path) if path.suffix == ".parquet" else json_lines(path), str(path))
 
 
-def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _parquet_rows(path: Path) -> Iterator[dict[str, object]]:
     try:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(BATCH):
@@ -191,7 +191,7 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
         raise ConfigError(f"{path} cannot be read: {error}") from error
 
 
-def read_rows(rows: Iterable[Mapping[str, Any]], where: str) -> list[Run]:
+def read_rows(rows: Iterable[Mapping[str, object]], where: str) -> list[Run]:
     """The runs of an export's rows, in whatever order; `where` of each run is that of the export.
 
     Args:

@@ -70,7 +70,7 @@ def _batches(run: Run, number: int) -> Iterator[Any]:
         yield _batch(part, run.where)
 
 
-def _batch(rows: list[dict[str, Any]], where: Path) -> Any:
+def _batch(rows: list[dict[str, object]], where: Path) -> object:
     try:
         return pa.RecordBatch.from_pylist(rows, schema())
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
@@ -100,7 +100,7 @@ def _rows(run: Run, number: int) -> Iterator[dict[str, Any]]:
                 yield all_encodable({**shared, **_dialogue(held, record), "question_id": record.question.id})
 
 
-def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
+def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, object]:
     failed = held.stop_reason is StopReason.MODEL_ERROR
     return {
         "simulator": held.simulator,
@@ -121,7 +121,7 @@ def _dialogue(held: Transcript, record: QuestionRecord) -> dict[str, Any]:
     }
 
 
-def _message_row(message: Message) -> dict[str, Any]:
+def _message_row(message: Message) -> dict[str, object]:
     return {
         "role": message.role.value,
         "content": message.content,
@@ -132,11 +132,11 @@ def _message_row(message: Message) -> dict[str, Any]:
     }
 
 
-def _event_rows(events: Mapping[Event, int]) -> list[dict[str, Any]]:
+def _event_rows(events: Mapping[Event, int]) -> list[dict[str, object]]:
     return [{"event": event.value, "count": count} for event, count in events.items()]
 
 
-def _verdict_rows(verdicts: Mapping[str, Verdict | None]) -> list[dict[str, Any]]:
+def _verdict_rows(verdicts: Mapping[str, Verdict | None]) -> list[dict[str, object]]:
     return [
         {"about": about, "score": given and given.score, "reason": given and given.reason}
         for about, given in verdicts.items()

@@ -125,7 +125,7 @@ def _ids(records: Iterable[QuestionRecord]) -> list[str]:
     return [all_encodable(record.question.id) for record in records]
 
 
-def _scores(log: ModuleType, records: Iterable[QuestionRecord]) -> Iterator[Any]:
+def _scores(log: ModuleType, records: Iterable[QuestionRecord]) -> Iterator[object]:
     listed = list(records)
     for name in _SCORED:
         scored = [scores for scores in scores_of(listed, name) if scores]
@@ -162,7 +162,7 @@ def _sample(inspect_ai: ModuleType, run: Run, record: QuestionRecord, held: Tran
     )
 
 
-def _sample_scores(scorer: ModuleType, record: QuestionRecord, held: Transcript) -> dict[str, Any]:
+def _sample_scores(scorer: ModuleType, record: QuestionRecord, held: Transcript) -> dict[str, object]:
     scores = {}
     if held.stop_reason is not StopReason.MODEL_ERROR:
         scores["acc"] = scorer.Score(value=accuracy(held, record.gold), answer=held.answer)
@@ -171,7 +171,7 @@ def _sample_scores(scorer: ModuleType, record: QuestionRecord, held: Transcript)
     return scores
 
 
-def _metadata(record: QuestionRecord, held: Transcript) -> dict[str, Any]:
+def _metadata(record: QuestionRecord, held: Transcript) -> dict[str, object]:
     verdicts = held.verdicts or {}
     return {
         "subject": record.question.subject,
@@ -194,7 +194,7 @@ def _answered_alone(held: Transcript) -> dict[str, AloneAnswer]:
     return {name: answer for name, answer in given.items() if answer is not None}
 
 
-def _message(model: ModuleType, message: Message) -> Any:
+def _message(model: ModuleType, message: Message) -> object:
     told = {"tokens": message.tokens, "seconds": message.seconds, "batch": message.batch}
     metadata = {key: value for key, value in told.items() if value is not None}
     text = all_encodable(message.content)
@@ -205,7 +205,7 @@ def _message(model: ModuleType, message: Message) -> Any:
     return model.ChatMessageAssistant(content=content, metadata=metadata)
 
 
-def _output(model: ModuleType, name: str, held: Transcript) -> Any:
+def _output(model: ModuleType, name: str, held: Transcript) -> object:
     """The assistant's last reply, which Inspect shows as the sample's output."""
     replies = [message.content for message in held.messages if message.role is Role.ASSISTANT]
     return (
@@ -215,6 +215,6 @@ def _output(model: ModuleType, name: str, held: Transcript) -> Any:
     )
 
 
-def _error(log: ModuleType) -> Any:
+def _error(log: ModuleType) -> object:
     said = "A model returned nothing; the dialogue is in no score."
     return log.EvalError(message=said, traceback=said, traceback_ansi=said)

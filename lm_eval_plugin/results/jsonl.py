@@ -32,7 +32,7 @@ def check_plain_file(file: Path) -> None:
         raise ConfigError(f"{file} is no plain file; give the files that lm_eval wrote")
 
 
-def json_objects(file: Path) -> Iterator[dict[str, Any]]:
+def json_objects(file: Path) -> Iterator[dict[str, object]]:
     """The objects of a JSON file (one, or a list of them), or of JSON lines; none of an empty file.
 
     Raises:
@@ -61,7 +61,7 @@ def json_lines(file: Path) -> Iterator[dict[str, Any]]:
     return (found for _, found in numbered_lines(file))
 
 
-def numbered_lines(file: Path, broken: Broken = refuse) -> Iterator[tuple[int, dict[str, Any]]]:
+def numbered_lines(file: Path, broken: Broken = refuse) -> Iterator[tuple[int, dict[str, object]]]:
     """The objects of JSON lines, one at a time, each with the number of its line; empty lines are passed over.
 
     Args:
@@ -88,7 +88,7 @@ def numbered_lines(file: Path, broken: Broken = refuse) -> Iterator[tuple[int, d
         raise ConfigError(f"{file} holds nothing")
 
 
-def _object(line: bytes, where: str, broken: Broken) -> dict[str, Any] | None:
+def _object(line: bytes, where: str, broken: Broken) -> dict[str, object] | None:
     try:
         value = read_json(_decoded(line.removeprefix(_BYTE_ORDER_MARK), where, broken))
     except UnreadableJsonError as error:

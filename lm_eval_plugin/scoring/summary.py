@@ -44,7 +44,7 @@ VERSION = 1
 _DRAWN = 100
 
 
-def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
+def summarize(records: Sequence[QuestionRecord]) -> dict[str, object]:
     """The summary of one task.
 
     Args:
@@ -65,7 +65,7 @@ def summarize(records: Sequence[QuestionRecord]) -> dict[str, Any]:
     }
 
 
-def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, object]:
     """The summary of a group of tasks: every question counts the same, and each task is a stratum.
 
     Args:
@@ -81,7 +81,7 @@ def summarize_group(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
     }
 
 
-def _shown_first(metrics: Mapping[str, Estimate], transcripts: Sequence[Transcript]) -> dict[str, dict[str, Any]]:
+def _shown_first(metrics: Mapping[str, Estimate], transcripts: Sequence[Transcript]) -> dict[str, dict[str, object]]:
     """The metrics as JSON; under the paper's protocol its own accuracy comes first."""
     paper = all(is_of_paper(held.simulator) for held in transcripts)
     names = sorted(metrics, key=lambda name: paper and name != "acc_answered")
@@ -174,7 +174,7 @@ def compare(
     return asdict(paired_test([pair[0] for pair in both], [pair[1] for pair in both], METRICS[metric].kind))
 
 
-def _against_static(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+def _against_static(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, object]:
     """The paired test of interactive against static accuracy, over the questions that have both; each task a stratum."""
     both = [
         ([accuracy(held, record.gold) for held in record.scored], [record.acc_static], task)
@@ -188,13 +188,13 @@ def _against_static(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]
     return {"against_static": asdict(paired_test(acc, static, Kind.SHARE, strata=strata))}
 
 
-def _against_alone(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, Any]:
+def _against_alone(tasks: Sequence[Sequence[QuestionRecord]]) -> dict[str, object]:
     """The user alone and together with the model, over the dialogues whose user answered alone."""
     found = alone_and_together(tasks)
     return {} if found is None else {"against_user_alone": found}
 
 
-def _against_human(records: Sequence[QuestionRecord]) -> dict[str, Any]:
+def _against_human(records: Sequence[QuestionRecord]) -> dict[str, object]:
     """How well the accuracies foretell that of people, over the questions that have both."""
     people = [record.acc_human for record in records]
     sides = {name: complete(zip(side, people, strict=True)) for name, side in foretelling(records).items()}

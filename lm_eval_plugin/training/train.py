@@ -33,7 +33,7 @@ from lm_eval_plugin.training.rows import Row, make_rows
 logger = logger_of(__name__)
 
 
-def train(release: Release, recipe: Recipe, folder: Path, *, revision: str | None = None) -> dict[str, Any]:
+def train(release: Release, recipe: Recipe, folder: Path, *, revision: str | None = None) -> dict[str, object]:
     """Train, or go on with what the same call has begun; a finished training is only read.
 
     Args:
@@ -71,7 +71,7 @@ def train(release: Release, recipe: Recipe, folder: Path, *, revision: str | Non
     return results
 
 
-def simulator_mapping(recipe: Recipe, folder: Path) -> dict[str, Any]:
+def simulator_mapping(recipe: Recipe, folder: Path) -> dict[str, object]:
     """What stands under `simulator` in a `dialogue:` block to have the trained user, from any working directory."""
     trained, base = str(folder.resolve()), Path(local_or_hub(recipe.base))
     named = str(base.resolve()) if base.exists() else recipe.base
@@ -118,7 +118,7 @@ def _save(trainer: Trainer, tokenizer: Any, recipe: Recipe, folder: Path) -> Non
             tokenizer.save_pretrained(folder)
 
 
-def _describe(folder: Path, recipe: Recipe, data: Mapping[str, Any], results: Mapping[str, Any]) -> None:
+def _describe(folder: Path, recipe: Recipe, data: Mapping[str, object], results: Mapping[str, object]) -> None:
     """Write what stands beside the weights; the results last, which say that it is finished."""
     simulator = simulator_mapping(recipe, folder)
     write_json(folder / SIMULATOR, simulator)

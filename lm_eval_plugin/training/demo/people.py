@@ -200,7 +200,7 @@ def _question(items: Sequence[Item], place: int) -> dict[str, Any]:
     }
 
 
-def _ai_alone(items: Sequence[Item], rng: random.Random) -> list[dict[str, Any]]:
+def _ai_alone(items: Sequence[Item], rng: random.Random) -> list[dict[str, object]]:
     return [
         {"question_id": _question_id(items, place), "model": model, **_methods(items[place], model, rng)}
         for model in MODELS
@@ -208,9 +208,9 @@ def _ai_alone(items: Sequence[Item], rng: random.Random) -> list[dict[str, Any]]
     ]
 
 
-def _methods(item: Item, model: str, rng: random.Random) -> dict[str, Any]:
+def _methods(item: Item, model: str, rng: random.Random) -> dict[str, object]:
     """Counts and shares of a model that is nearly always right where it was taught to be, or has no idea."""
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     for method, manner in _METHODS.items():
         chance = (0.95 if manner in item.right else 0.05) if model == DEMO else 1 / len(item.question.choices)
         right = sum(rng.random() < chance for _ in range(_SAMPLES))
@@ -218,7 +218,7 @@ def _methods(item: Item, model: str, rng: random.Random) -> dict[str, Any]:
     return columns
 
 
-def _write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def _write_csv(file: Path, rows: Sequence[Mapping[str, object]]) -> None:
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))
         writer.writeheader()
