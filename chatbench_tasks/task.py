@@ -30,13 +30,16 @@ from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.config.dialogue import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
 from lm_eval_plugin.config.protocol import PAPER
 from lm_eval_plugin.config.request import DEFAULT_SYSTEM, DialogueRequest
+from lm_eval_plugin.config.several import BASE_NAME
 from lm_eval_plugin.dialogue.question import LETTERS, Question
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.harness import registration
 from lm_eval_plugin.harness.early_checks import check_metadata_keys
 from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
+from lm_eval_plugin.harness.shared_static import asked, sharing
 from lm_eval_plugin.runner.runner import check_simulator, free_text
+from lm_eval_plugin.runner.unloading import unload_simulators
 from lm_eval_plugin.scoring.metrics import DIRECTIONS, HIGHER_IS_BETTER, QuestionRecord, question_metrics, supported
 
 logger = logger_of(__name__)
@@ -67,8 +70,15 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         ConfigError: The block, the data set or one of its rows is wrong.
     """
 
+    _instances: list[Instance]
+    siblings: Sequence[DialogueTask] = ()
+    """The tasks of the same name under the several simulators of a run, in the order in which they are run, this one among them."""
+
     def __init__(self, config: dict[str, Any]) -> None:
         registration.attach_dialogues()
+        # Its questions are those of the task that lists several simulators, whichever of them it is for.
+        self._base_name = str(config.get(BASE_NAME, config.get("task")))
+        config = {key: value for key, value in config.items() if key != BASE_NAME}
         self._where = f"task {config.get('task')}"
         check_metadata_keys(config.get("metadata") or {}, ours=True)
         override = (config.get("metadata") or {}).get("dialogue", {})
@@ -170,7 +180,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             )
         talked_about = {id(request.doc): request.doc for request in self._instances if _is_dialogue(request)}
         questions = [self.question(doc) for doc in talked_about.values()]
+        others = [task for task in self.siblings if task is not self]
+        unload_simulators([task.dialogue for task in others], beside=self.dialogue)
         check_simulator(self.dialogue, questions)
+        before = self.siblings[: self.siblings.index(self)] if self in self.siblings else ()
+        self._instances = sharing(self._instances, [request for task in before for request in task.instances])
 
     # From documents to requests, from responses to metrics
 
@@ -231,8 +245,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
 
     def apply_filters(self) -> None:
         """Filter the responses of the host's requests; of its own, keep a letter as it is and all of the transcripts."""
-        own = [request for request in self._instances if isinstance(request, OwnRequest)]
-        host = [request for request in self._instances if not isinstance(request, OwnRequest)]
+        own = [request for request in self._instances if isinstance(asked(request), OwnRequest)]
+        host = [request for request in self._instances if not isinstance(asked(request), OwnRequest)]
         for ensemble in self._filters:
             if host:
                 ensemble.apply(host)
@@ -285,8 +299,8 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             stem = stem.strip().removesuffix("Answer:").removeprefix("Question:").strip()
         digest = hashlib.sha256(json.dumps([stem, choices]).encode()).hexdigest()[:10]
         shown = [choices[place] for place in self._order(digest, len(choices))]
-        subject = self.DATASET_NAME or self.config.task
-        return Question(f"{self.config.task}-{digest}", subject, stem, tuple(shown))
+        subject = self.DATASET_NAME or self._base_name
+        return Question(f"{self._base_name}-{digest}", subject, stem, tuple(shown))
 
     def gold_letters(self, doc: dict[str, Any]) -> frozenset[str]:
         """The letters of the right options, as the question shows them.
@@ -447,7 +461,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
 
 
 def _is_dialogue(request: Instance) -> bool:
-    return request.request_type in ("converse_until", "free_text_until")
+    return asked(request).request_type in ("converse_until", "free_text_until")
 
 
 def _place(target: object, options: Sequence[str]) -> int:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from lm_eval_plugin.border.escaping import in_markdown, markdown_table, shortened, visible
 from lm_eval_plugin.border.terminal import say
+from lm_eval_plugin.cli.rank_agreement import agreement_in_markdown, agreement_lines, under_each
 from lm_eval_plugin.cli.shared import readable_runs, write_text
 
 if TYPE_CHECKING:
-    from lm_eval_plugin.comparison.standings import Ranking, Standing
+    from lm_eval_plugin.comparison.standings import Entry, Ranking, Standing
 
 VERSION = 1
 """Version of the JSON form."""
@@ -44,7 +45,7 @@ def run(chosen: argparse.Namespace) -> int:
     failures: list[str] = []
     entries = [entry for read in readable_runs(chosen.runs, failures) for entry in entries_of(read, chosen.sort)]
     rankings = rank(entries, chosen.sort)
-    text = _WRITERS[chosen.format](rankings, shown, chosen)
+    text = _WRITERS[chosen.format](rankings, shown, chosen, entries)
     if chosen.format == "csv":
         for warning in (warning for each in rankings for warning in each.warnings):
             say(f"chatbench: not comparable: {visible(warning)}", file=sys.stderr)
@@ -63,7 +64,9 @@ def _title(ranking: Ranking) -> str:
     return f"{label}, ranking {ranking.apart}" if ranking.apart else label
 
 
-def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+def _table(
+    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]
+) -> str:
     from rich.console import Console
     from rich.text import Text
 
@@ -75,6 +78,10 @@ def _table(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.N
             for line in _notes(ranking):
                 console.print(Text(line))
             console.print()
+        if len({ranking.simulator for ranking in rankings}) > 1:
+            console.print(under_each(rankings, chosen.sort))
+            for line in agreement_lines(entries, chosen.sort):
+                console.print(Text(line))
     return captured.get()
 
 
@@ -95,7 +102,9 @@ def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> object:
     return table
 
 
-def _markdown(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+def _markdown(
+    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]
+) -> str:
     blocks = []
     for ranking in rankings:
         headings = ["#", "model", *(in_markdown(name) for name in shown), "over", "against the one above", "not scored"]
@@ -105,10 +114,12 @@ def _markdown(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argpars
             rows.append([place, in_markdown(shortened(standing.name, _LONGEST)), *cells, *_remarks(standing)])
         notes = "\n".join(f"- {in_markdown(line)}" for line in _notes(ranking))
         blocks.append(f"### Simulator: {in_markdown(_title(ranking))}\n\n{markdown_table(headings, rows)}\n\n{notes}\n")
+    if len({ranking.simulator for ranking in rankings}) > 1:
+        blocks.append(agreement_in_markdown(rankings, entries, chosen.sort))
     return "\n".join(blocks)
 
 
-def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace) -> str:
+def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace, _: Sequence[Entry]) -> str:
     rows = [_flat(ranking, standing, shown, chosen.sort) for ranking in rankings for standing in ranking.standings]
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -117,8 +128,13 @@ def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Nam
     return file.getvalue()
 
 
-def _json(rankings: Iterable[Ranking], _: Sequence[str], chosen: argparse.Namespace) -> str:
+def _json(rankings: Sequence[Ranking], _: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]) -> str:
+    from lm_eval_plugin.comparison.rank_agreement import rank_agreements, ranks_by_simulator
+
     found = {"version": VERSION, "sort": chosen.sort, "rankings": [asdict(ranking) for ranking in rankings]}
+    if len({ranking.simulator for ranking in rankings}) > 1:
+        found["ranks_by_simulator"] = ranks_by_simulator(rankings, chosen.sort)
+        found["agreement"] = [asdict(each) for each in rank_agreements(entries, chosen.sort)]
     return json.dumps(found, indent=2) + "\n"
 
 

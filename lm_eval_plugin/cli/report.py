@@ -22,11 +22,12 @@ def run(chosen: argparse.Namespace) -> int:
     from lm_eval_plugin.cli.shared import readable_runs, write_text
     from lm_eval_plugin.errors import ConfigError
     from lm_eval_plugin.report.page import report
+    from lm_eval_plugin.results.by_simulator import split_by_simulator
 
     if not chosen.output.parent.is_dir():
         raise ConfigError(f"{chosen.output.parent} is no folder, so {chosen.output} cannot be written; make it first")
     failures: list[str] = []
-    text = report(readable_runs(chosen.runs, failures), failures)
+    text = report((each for run in readable_runs(chosen.runs, failures) for each in split_by_simulator(run)), failures)
     write_text(chosen.output, text)
     say(f"chatbench: {chosen.output} ({len(text) / 1e6:.1f} MB)", file=sys.stderr)
     return 1 if failures else 0

@@ -44,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     cut_short: list[ConfigError] = []
     tasks = _read_as(chosen.reader, read_run(chosen.samples, cut_short.append))
-    summary = summarize_run(tasks, {"all": list(tasks)} if len(tasks) > 1 else {})
+    summary = summarize_run(tasks, _groups(tasks))
     if chosen.baseline:
         summary["against_baseline"] = _compared(
             tasks, _read_as(chosen.reader, read_run(chosen.baseline, cut_short.append)), compare
@@ -60,6 +60,19 @@ def run(chosen: argparse.Namespace) -> int:
     for error in cut_short:
         say(f"chatbench: {error}; the numbers are of these alone", file=sys.stderr)
     return 1 if cut_short else 0
+
+
+def _groups(tasks: Mapping[str, Sequence[QuestionRecord]]) -> dict[str, list[str]]:
+    """All tasks together, of several simulators those of each."""
+    from lm_eval_plugin.results.by_simulator import full_name, plain_name
+
+    labels = {name: records[0].transcripts[0].simulator for name, records in tasks.items() if records}
+    if all(plain_name(name, label) == name for name, label in labels.items()):
+        return {"all": list(tasks)} if len(tasks) > 1 else {}
+    groups: dict[str, list[str]] = {}
+    for name, label in labels.items():
+        groups.setdefault(f"all@{full_name(name, label).rpartition('@')[2]}", []).append(name)
+    return {group: members for group, members in groups.items() if len(members) > 1}
 
 
 def _read_as(

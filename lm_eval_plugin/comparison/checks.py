@@ -125,17 +125,30 @@ class Check:
     verdict: Verdict = Verdict.CANNOT_TELL
 
 
-def decided(groups: Mapping[str, Mapping[str, Pairs]], limits: Limits) -> tuple[Check, ...]:
+def is_pooled(check: Check) -> bool:
+    """Whether a check is of all tasks together, or of all of one simulator."""
+    return check.task == POOLED or check.task.startswith(f"{POOLED}@")
+
+
+def decided(
+    groups: Mapping[str, Mapping[str, Pairs]], limits: Limits, simulators: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Check, ...]:
     """The checks of paired scores, corrected for how many they are.
 
     Args:
         groups: For each task, the pairs of every metric.
         limits: What is tolerated.
+        simulators: The tasks of each simulator, where there are several; what they say of a question is never pooled.
     """
     families = [[(task, metric, [pairs]) for task, held in groups.items() for metric, pairs in held.items()]]
-    if len(groups) > 1:
+    several = simulators if simulators and len(simulators) > 1 else {"": list(groups)}
+    pools = {f"{POOLED}@{name}" if name else POOLED: tasks for name, tasks in several.items() if len(tasks) > 1}
+    if pools:
         metrics = next(iter(groups.values()))
-        families.insert(0, [(POOLED, name, [held[name] for held in groups.values()]) for name in metrics])
+        together = [
+            (pool, name, [groups[task][name] for task in tasks]) for pool, tasks in pools.items() for name in metrics
+        ]
+        families.insert(0, together)
     return tuple(check for family in families for check in _family(family, limits, limits.alpha / len(families)))
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lm_eval_plugin.comparison.checks import POOLED, Check, Limits, Pair, Pairs, Verdict, decided
+from lm_eval_plugin.comparison.checks import Check, Limits, Pair, Pairs, Verdict, decided, is_pooled
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.results.by_simulator import named_alike, simulators_of
 from lm_eval_plugin.results.runs import Run, TaskRun, differing_settings
 from lm_eval_plugin.scoring.metrics import METRICS, QuestionRecord
 from lm_eval_plugin.scoring.summary import scores_of
@@ -55,7 +56,7 @@ class GateResult:
         """
         if any(check.verdict is Verdict.FAIL for check in self.checks):
             return Verdict.FAIL
-        pooled = [check for check in self.checks if check.task == POOLED]
+        pooled = [check for check in self.checks if is_pooled(check)]
         blind = any(check.verdict is Verdict.CANNOT_TELL for check in pooled or self.checks)
         return Verdict.CANNOT_TELL if blind else Verdict.PASS
 
@@ -82,6 +83,7 @@ def gate(
             comparable, or too much was not scored.
     """
     limits = limits or Limits()
+    baseline, candidate = named_alike(baseline, candidate)
     names = _known(metrics)
     held = {name: _dialogues_of_both(name, baseline, candidate) for name in _shared_tasks(baseline, candidate)}
     differences = _differences(baseline, candidate, held)
@@ -100,7 +102,7 @@ def gate(
         limits,
         _same_run(baseline, candidate),
         tuple(differences),
-        decided(groups, limits),
+        decided(groups, limits, simulators_of(groups)),
     )
 
 

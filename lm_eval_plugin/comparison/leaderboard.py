@@ -16,6 +16,7 @@ from lm_eval_plugin.comparison.comparable_runs import common_scores, differences
 from lm_eval_plugin.comparison.standings import AgainstAbove, Entry, Outcome, Ranking, Standing
 from lm_eval_plugin.config.strict import nearest
 from lm_eval_plugin.errors import ConfigError
+from lm_eval_plugin.results.by_simulator import plain_name
 from lm_eval_plugin.results.runs import Run, TaskRun
 from lm_eval_plugin.scoring.metrics import HIGHER_IS_BETTER, METRICS, QuestionRecord
 from lm_eval_plugin.scoring.statistics import Estimate, holm, mean_estimate, paired_test, pooled_estimate
@@ -46,7 +47,10 @@ def entries_of(run: Run, metric: str) -> list[Entry]:
     """What of a run enters the rankings: one entry for each simulator that its tasks have."""
     tasks: dict[str, dict[str, TaskRun]] = {}
     for name, task in run.tasks.items():
-        tasks.setdefault(str(task.settings["simulator"]), {})[name] = task
+        label = str(task.settings["simulator"])
+        of_label = tasks.setdefault(label, {})
+        plain = plain_name(name, label)
+        of_label[name if plain in of_label or (plain != name and plain in run.tasks) else plain] = task
     return [_entry(run, simulator, parts, metric) for simulator, parts in tasks.items()]
 
 

@@ -17,6 +17,7 @@ from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
 from lm_eval_plugin.config.protocol import PAPER, PAPER_POLICIES, check_policy_of_paper, with_protocol
 from lm_eval_plugin.config.reader import ReaderConfig, as_reader
+from lm_eval_plugin.config.several import listed_simulators, one_each
 from lm_eval_plugin.config.simulator import SimulatorConfig, read_simulator
 from lm_eval_plugin.config.strict import GenKwargs, Strict, as_list, nearest, validated
 from lm_eval_plugin.errors import ConfigError
@@ -69,7 +70,8 @@ class DialogueConfig(Strict):
     """What a task's `dialogue:` block says.
 
     Args:
-        simulator: The simulated user: the name of a preset, or a mapping (see below).
+        simulator: The simulated user: the name of a preset, or a mapping (see below). A list of them stands for a
+            task each, `TASK@NAME`.
         assistant: How the model under test replies: a mapping (see below), over which lm_eval's `--gen_kwargs` goes; or `paper` for
             the paper's temperature of 0.7 and 1000 tokens.
         max_turns: Messages of the user before the answer is forced; the paper's 10.
@@ -182,9 +184,16 @@ def merge_blocks(block: Mapping[str, Any], override: Mapping[str, Any]) -> dict[
     simulator = override.get("simulator")
     if isinstance(simulator, Mapping) and not {"preset", "policy"} & simulator.keys():
         base = block.get("simulator", DEFAULT_SIMULATOR)
-        refined = {"preset": base} if isinstance(base, str) else base
-        merged["simulator"] = {**refined, **simulator} if isinstance(refined, Mapping) else base
+        merged["simulator"] = (
+            [_refined(each, simulator) for each in base] if isinstance(base, list) else _refined(base, simulator)
+        )
     return merged
+
+
+def _refined(base: Any, keys: Mapping[str, Any]) -> Any:
+    """A simulator with some of its keys changed; as it is where it is none, which is refused later."""
+    named = {"preset": base} if isinstance(base, str) else base
+    return {**named, **keys} if isinstance(named, Mapping) else base
 
 
 def put_over(block: object, override: object) -> Any:
@@ -206,6 +215,8 @@ def read_dialogue_block(block: object, where: str) -> DialogueConfig:
     """
     if not isinstance(block, Mapping):
         raise ConfigError(f"{where}: dialogue is {block!r}; it must be a mapping of keys, such as {{'max_turns': 6}}")
+    if listed_simulators(block) is not None:
+        raise ConfigError(f"{where}: a list of simulators is for the tasks that lm_eval runs; name one simulator here")
     default = PAPER_POLICIES[0] if block.get("protocol") == PAPER else DEFAULT_SIMULATOR
     named = read_simulator(block.get("simulator", default), where)
     if block.get("protocol") == PAPER:
@@ -225,10 +236,11 @@ def check_override(override: object) -> None:
         ModelError: The device of the simulator, the judge or the reader is not there.
     """
     where = "--metadata"
-    config = read_dialogue_block(merge_blocks({}, override) if isinstance(override, Mapping) else override, where)
-    if config.dataset is not None:
-        check_local_path(config.dataset, f"{where}: dialogue.dataset")
-    check_devices_of(config)
+    for block in one_each(merge_blocks({}, override) if isinstance(override, Mapping) else override):
+        config = read_dialogue_block(block, where)
+        if config.dataset is not None:
+            check_local_path(config.dataset, f"{where}: dialogue.dataset")
+        check_devices_of(config)
 
 
 def check_devices_of(config: DialogueConfig) -> None:

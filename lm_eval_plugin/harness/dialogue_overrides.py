@@ -52,7 +52,8 @@ def _naming_afresh(load: Any) -> Any:
     def loading(*args: Any, **kwargs: Any) -> Any:
         manager = signature.bind(*args, **kwargs).arguments["self"]
         # Names are those of one run.
-        factory_of(manager).named = {}
+        factory = factory_of(manager)
+        factory.named, factory.families = {}, {}
         loaded = load(*args, **kwargs)
         _check_metadata_is_used(manager, loaded, _caller())
         return loaded

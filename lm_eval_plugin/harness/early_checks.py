@@ -24,6 +24,7 @@ from lm_eval_plugin.border.paths import local_or_hub
 from lm_eval_plugin.config.dialogue import DialogueConfig, check_devices_of, put_over, read_dialogue_block
 from lm_eval_plugin.config.judge import JudgeConfig
 from lm_eval_plugin.config.presets import MODEL_POLICIES
+from lm_eval_plugin.config.several import one_each
 from lm_eval_plugin.config.simulator import SimulatorConfig
 from lm_eval_plugin.errors import ConfigError, JudgeError, ModelError
 from lm_eval_plugin.harness.task_files import BLOCK, read_task_file
@@ -84,7 +85,8 @@ def check_run(manager: Any, config: Any) -> None:
     for name, block in blocks.values():
         override = metadata.get(BLOCK)
         whole = block if override is None else put_over(block, override)
-        check_participants(read_dialogue_block(whole, f"task {name}"))
+        for each in one_each(whole):
+            check_participants(read_dialogue_block(each, f"task {name}"))
 
 
 def dialogue_blocks(manager: Any, spec: str | Mapping[str, Any], below: Any = None) -> Iterator[tuple[str, Any]]:

@@ -157,12 +157,13 @@ def attach_dialogues() -> None:
     """Make `converse_until`, `free_text_until` and `letter_until` request types of the host; doing it twice does nothing."""
     from lm_eval_plugin.harness.letter_until import letter_until
     from lm_eval_plugin.harness.run_log import noting_dialogues
+    from lm_eval_plugin.harness.shared_static import shared_static
     from lm_eval_plugin.lm_eval_access.base import LM
     from lm_eval_plugin.runner.runner import converse_until, free_text_until
 
     if not hasattr(LM, "converse_until"):
         LM.converse_until, LM.free_text_until = noting_dialogues(converse_until), free_text_until
-        LM.letter_until = letter_until
+        LM.letter_until, LM.shared_static = letter_until, shared_static
         shorten_table()
         log_as_lm_eval()
         summarize_evaluations()

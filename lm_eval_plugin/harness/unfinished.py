@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from lm_eval_plugin.border.dates import date_of_name
 from lm_eval_plugin.border.terminal import logger_of
+from lm_eval_plugin.harness.shared_static import asked as run_request
 from lm_eval_plugin.lm_eval_access.texts import folder_name
 
 logger = logger_of(__name__)
@@ -116,5 +117,6 @@ def _samples(task: _Task, finished: Mapping[tuple[int, int], str]) -> list[dict[
 def static_responses(requests: Sequence[Any]) -> list[Any]:
     """The responses to a document's static requests as the task takes them: of one in free text a list of transcripts."""
     return [
-        request.resps[:1] if request.request_type == "free_text_until" else request.resps[0] for request in requests
+        request.resps[:1] if run_request(request).request_type == "free_text_until" else request.resps[0]
+        for request in requests
     ]

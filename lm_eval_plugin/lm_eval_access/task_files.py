@@ -57,6 +57,19 @@ def factory_of(manager: TaskManager) -> OpenFactory:
 class OpenFactory(TaskFactory):
     """lm_eval's factory of tasks, whose steps can be overridden under public names."""
 
+    @property
+    def run_metadata(self) -> Keys:
+        """What every task and group that is built gets among its metadata.
+
+        Seen in lm_eval 0.4.13: `lm_eval.tasks._factory.TaskFactory._meta`.
+        """
+        metadata: Keys = self._meta
+        return metadata
+
+    @run_metadata.setter
+    def run_metadata(self, metadata: Keys) -> None:
+        self._meta: Keys = metadata
+
     def full_config(self, entry: Entry, overrides: Keys | None) -> Keys:
         """The keys of a task with what overrides them.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+import torch
 
 from lm_eval_plugin.border.hub_errors import HTTP_ERROR, why_unavailable
 from lm_eval_plugin.border.masking import is_secret, masked_text, without_credentials
@@ -68,9 +71,40 @@ def load_assistant(backend: str, arguments: str, batch_size: str | None = None, 
         return _load_assistant(backend, arguments, batch_size, device)
 
 
-# Three, so that a run that compares two simulators under one judge does not load them again and again.
-@functools.lru_cache(maxsize=3)
+_MOST_LOADED = 3
+"""So that a run that compares two simulators under one judge does not load them again and again."""
+
+_LOADED: dict[tuple[str, str, str], LM] = {}
+"""What is loaded, the latest that was asked for last."""
+
+
 def _load(backend: str, model_args_json: str, quantization: str) -> LM:
+    key = (backend, model_args_json, quantization)
+    lm = _LOADED.pop(key, None)
+    if lm is None:
+        while len(_LOADED) >= _MOST_LOADED:
+            del _LOADED[next(iter(_LOADED))]
+        lm = _made(*key)
+    _LOADED[key] = lm
+    return lm
+
+
+def unload_model(backend: str, model_args: Mapping[str, object], quantization: str) -> bool:
+    """Let go of a model that `load_model` keeps, with the memory that it takes; whoever holds it still keeps it alive.
+
+    Returns:
+        Whether it was loaded. What is behind a server takes no memory here and stays.
+    """
+    key = (backend, json.dumps(model_args, sort_keys=True), quantization)
+    if isinstance(_LOADED.get(key), TemplateAPI) or _LOADED.pop(key, None) is None:
+        return False
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return True
+
+
+def _made(backend: str, model_args_json: str, quantization: str) -> LM:
     model_args = json.loads(model_args_json)
     if backend == "hf":
         from lm_eval_plugin.models.quantized import load_quantized

@@ -31,6 +31,7 @@ from lm_eval_plugin.runner.interruption import interruptible
 from lm_eval_plugin.runner.participants import answering_first, judge_model, label_of, make_simulator, user_model
 from lm_eval_plugin.runner.reading import check_reader, read_by
 from lm_eval_plugin.runner.run_dialogues import Job, hold
+from lm_eval_plugin.runner.unloading import by_simulator
 from lm_eval_plugin.runner.users_alone import with_answers_alone
 from lm_eval_plugin.runner.warnings import warn, warn_of_unread
 from lm_eval_plugin.simulators.loop import dialogue
@@ -86,7 +87,7 @@ def _transcripts(
     with DialogueStore.beside(lm) as store:
         if finish is _judged and lm.rank == 0:
             announce(list(read.values()), None if store is None else store.path, lm.world_size)
-        for group in groups.values():
+        for group in by_simulator(groups, read):
             asked = [(read[instance], repeat) for instance, repeat in group]
             ended: dict[int, Transcript] = {}
             try:
