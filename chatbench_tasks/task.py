@@ -18,28 +18,26 @@ import jinja2
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.api.metrics import mean
-from lm_eval.api.task import ConfigurableTask
 
 from chatbench_tasks.aggregation import mean_of_known
 from chatbench_tasks.examples import check_examples
 from chatbench_tasks.finite_scores import check_finite
 from chatbench_tasks.harness_config import host_config
 from chatbench_tasks.mmlu_layout import check_mmlu_layout
+from chatbench_tasks.one_of_several import OneOfSeveral
 from lm_eval_plugin.border.masking import conceal, masked
 from lm_eval_plugin.border.terminal import logger_of
 from lm_eval_plugin.config.dialogue import DialogueConfig, merge_blocks, read_dialogue_block, with_gen_kwargs
 from lm_eval_plugin.config.protocol import PAPER
 from lm_eval_plugin.config.request import DEFAULT_SYSTEM, DialogueRequest
-from lm_eval_plugin.config.several import BASE_NAME
 from lm_eval_plugin.dialogue.question import LETTERS, Question
 from lm_eval_plugin.dialogue.transcript import StopReason, Transcript
 from lm_eval_plugin.errors import ConfigError
 from lm_eval_plugin.harness import registration
 from lm_eval_plugin.harness.early_checks import check_metadata_keys
 from lm_eval_plugin.harness.letter_until import LETTER_GENERATION, LETTER_INSTRUCTION, read_letter
-from lm_eval_plugin.harness.shared_static import asked, sharing
+from lm_eval_plugin.harness.shared_static import asked, is_dialogue
 from lm_eval_plugin.runner.runner import check_simulator, free_text
-from lm_eval_plugin.runner.unloading import unload_simulators
 from lm_eval_plugin.scoring.metrics import DIRECTIONS, HIGHER_IS_BETTER, QuestionRecord, question_metrics, supported
 
 logger = logger_of(__name__)
@@ -57,7 +55,7 @@ class OwnRequest(Instance):  # type: ignore[misc]
     """A request that this package adds to the host's; the filters of the host's task are not for its responses."""
 
 
-class DialogueTask(ConfigurableTask):  # type: ignore[misc]
+class DialogueTask(OneOfSeveral):
     """A task whose questions are answered in a conversation with a simulated user.
 
     Its YAML is one of the host's multiple-choice tasks with this class and a `dialogue:` block, whose keys are those of
@@ -70,15 +68,9 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
         ConfigError: The block, the data set or one of its rows is wrong.
     """
 
-    _instances: list[Instance]
-    siblings: Sequence[DialogueTask] = ()
-    """The tasks of the same name under the several simulators of a run, in the order in which they are run, this one among them."""
-
     def __init__(self, config: dict[str, Any]) -> None:
         registration.attach_dialogues()
-        # Its questions are those of the task that lists several simulators, whichever of them it is for.
-        self._base_name = str(config.get(BASE_NAME, config.get("task")))
-        config = {key: value for key, value in config.items() if key != BASE_NAME}
+        config = self._without_base_name(config)
         self._where = f"task {config.get('task')}"
         check_metadata_keys(config.get("metadata") or {}, ours=True)
         override = (config.get("metadata") or {}).get("dialogue", {})
@@ -178,13 +170,11 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 f"{self._where}: there are fewer questions than processes ({prompting.get('world_size', 1)}), and each needs one; "
                 "launch fewer processes"
             )
-        talked_about = {id(request.doc): request.doc for request in self._instances if _is_dialogue(request)}
+        talked_about = {id(request.doc): request.doc for request in self._instances if is_dialogue(request)}
         questions = [self.question(doc) for doc in talked_about.values()]
-        others = [task for task in self.siblings if task is not self]
-        unload_simulators([task.dialogue for task in others], beside=self.dialogue)
+        self._unload_others()
         check_simulator(self.dialogue, questions)
-        before = self.siblings[: self.siblings.index(self)] if self in self.siblings else ()
-        self._instances = sharing(self._instances, [request for task in before for request in task.instances])
+        self._share_static()
 
     # From documents to requests, from responses to metrics
 
@@ -253,7 +243,7 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
             for request in own:
                 # Padding of the host's data parallelism can add responses beyond the repeats.
                 kept = request.resps[: request.repeats]
-                request.filtered_resps[ensemble.name] = kept if _is_dialogue(request) else kept[0]
+                request.filtered_resps[ensemble.name] = kept if is_dialogue(request) else kept[0]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """The metrics of one question: those of its dialogues, and the static ones.
@@ -458,10 +448,6 @@ class DialogueTask(ConfigurableTask):  # type: ignore[misc]
                 self._where,
                 " or ".join(*golds),
             )
-
-
-def _is_dialogue(request: Instance) -> bool:
-    return asked(request).request_type in ("converse_until", "free_text_until")
 
 
 def _place(target: object, options: Sequence[str]) -> int:

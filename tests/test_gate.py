@@ -403,3 +403,17 @@ def test_another_configuration_is_refused_and_can_be_allowed(runs, capsys):
 def test_a_run_that_cannot_be_read_is_refused(runs, tmp_path, capsys):
     assert asked({**runs, "none": str(tmp_path)}, "bad", "none") == 2
     assert "holds no samples_" in capsys.readouterr().err
+
+
+def test_what_two_simulators_say_of_a_question_is_never_pooled():
+    from lm_eval_plugin.comparison.checks import Pairs, decided
+
+    pairs = Pairs((((1.0, 0.0),), ((1.0, 1.0),), ((0.0, 0.0),)))
+    groups = {name: {"acc": pairs} for name in ("a@x", "b@x", "a@y", "b@y")}
+    checks = decided(groups, Limits(), {"x": ["a@x", "b@x"], "y": ["a@y", "b@y"]})
+    pooled = {check.task: check.questions for check in checks if check.task.startswith("all tasks")}
+    assert pooled == {"all tasks@x": 6, "all tasks@y": 6}
+    one = decided(groups, Limits(), {"": list(groups)})
+    assert next((check.task, check.questions) for check in one) == ("all tasks", 12)
+    each = decided({"a@x": groups["a@x"], "a@y": groups["a@y"]}, Limits(), {"x": ["a@x"], "y": ["a@y"]})
+    assert [check.task for check in each] == ["a@x", "a@y"]

@@ -65,7 +65,7 @@ def _title(ranking: Ranking) -> str:
 
 
 def _table(
-    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]
+    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry] = ()
 ) -> str:
     from rich.console import Console
     from rich.text import Text
@@ -103,7 +103,7 @@ def _rich_table(ranking: Ranking, shown: Sequence[str], metric: str) -> object:
 
 
 def _markdown(
-    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]
+    rankings: Sequence[Ranking], shown: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry] = ()
 ) -> str:
     blocks = []
     for ranking in rankings:
@@ -119,7 +119,7 @@ def _markdown(
     return "\n".join(blocks)
 
 
-def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace, _: Sequence[Entry]) -> str:
+def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Namespace, _: Sequence[Entry] = ()) -> str:
     rows = [_flat(ranking, standing, shown, chosen.sort) for ranking in rankings for standing in ranking.standings]
     file = io.StringIO()
     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -128,7 +128,9 @@ def _csv(rankings: Iterable[Ranking], shown: Sequence[str], chosen: argparse.Nam
     return file.getvalue()
 
 
-def _json(rankings: Sequence[Ranking], _: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry]) -> str:
+def _json(
+    rankings: Sequence[Ranking], _: Sequence[str], chosen: argparse.Namespace, entries: Sequence[Entry] = ()
+) -> str:
     from lm_eval_plugin.comparison.rank_agreement import rank_agreements, ranks_by_simulator
 
     found = {"version": VERSION, "sort": chosen.sort, "rankings": [asdict(ranking) for ranking in rankings]}

@@ -44,6 +44,11 @@ def asked(request: Instance) -> Instance:
     return request.source if isinstance(request, SharedRequest) else request
 
 
+def is_dialogue(request: Instance) -> bool:
+    """Whether a request's responses are transcripts."""
+    return asked(request).request_type in ("converse_until", "free_text_until")
+
+
 def shared_static(_: LM, requests: Sequence[Instance]) -> list[None]:
     """Nothing: what was requested has been said to others. A request type of lm_eval, attached to its `LM`."""
     return [None] * len(requests)

@@ -61,7 +61,7 @@ def simulators_of(tasks: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _labels(run: Run) -> dict[str, str]:
-    return {name: str(task.settings["simulator"]) for name, task in run.tasks.items()}
+    return {name: str(task.settings.get("simulator", "")) for name, task in run.tasks.items()}
 
 
 def _suffixed(labels: Mapping[str, str]) -> bool:

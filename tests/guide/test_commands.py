@@ -27,6 +27,7 @@ RUN = (
     "chatbench simulate --task chatbench_demo --seed 4",
     "lm_eval --tasks chatbench_mmlu_conceptual_physics --model hf --model_args pretrained=MODEL \\",
     """lm_eval --tasks chatbench_demo --model chatbench-demo --device cpu --metadata '{"dialogue": {"user_alone": true}}'""",
+    "lm_eval --tasks chatbench_demo --model chatbench-demo --device cpu --log_samples --output_path results/several \\",
     "chatbench report results/demo -o report.html",
     "chatbench leaderboard results/*",
     "chatbench score results",
