@@ -14,7 +14,7 @@ from lm_eval_plugin.harness.shared_static import sharing
 from lm_eval_plugin.runner.unloading import unload_simulators
 
 
-class OneOfSeveral(ConfigurableTask):  # type: ignore[misc]
+class OneOfSeveral(ConfigurableTask):  # type: ignore[misc]  # lm_eval is not typed
     """A task whose questions are those of the task that lists several simulators, whichever of them it is for.
 
     Attributes:

@@ -300,11 +300,16 @@ def test_static_scores_that_contradict_each_other_are_refused(static):
     assert message == f"task t: dialogue: static is {static}; name each score once, and none alone"
 
 
-@pytest.mark.parametrize("value", [None, 3, ["scripted"], True])
+@pytest.mark.parametrize("value", [None, 3, True])
 def test_simulator_that_is_neither_name_nor_mapping_is_refused(value):
     message = refusal(read, simulator=value)
     assert message.startswith(f"task t: simulator is {value!r}; name a preset (")
     assert all(preset in message for preset in PRESETS)
+
+
+def test_list_of_simulators_is_refused_where_one_is_asked_for():
+    message = refusal(read, simulator=["scripted"])
+    assert message == "task t: a list of simulators is for the tasks that lm_eval runs; name one simulator here"
 
 
 @pytest.mark.parametrize("value", [{}, {"temperature": 0.5}, {"preset": "scripted", "policy": "scripted"}])

@@ -44,7 +44,7 @@ class MergingFactory(OpenFactory):
         super().__init__(**options)
         self.named: dict[str, object] = {}
         self.families: dict[str, list[Any]] = {}
-        self._given: dict[str, Any] = dict(self.run_metadata)
+        self._given: dict[str, Any] = dict(self.metadata_of_run())
         self._building = False
         self._chosen: _Chosen | None = None
 
@@ -62,11 +62,13 @@ class MergingFactory(OpenFactory):
 
     def _whole(self, chosen: _Chosen | None, entry: Any, overrides: dict[str, Any] | None, registry: Any) -> Any:
         """An entry with all that is below it, as of one simulator."""
-        self._building, self._chosen, self.run_metadata = True, chosen, _with_one(self._given, chosen)
+        self._building, self._chosen = True, chosen
+        self.set_metadata_of_run(_with_one(self._given, chosen))
         try:
             return self._built(entry, overrides, registry)
         finally:
-            self._building, self._chosen, self.run_metadata = False, None, self._given
+            self._building, self._chosen = False, None
+            self.set_metadata_of_run(self._given)
 
     def _built(self, entry: Any, overrides: dict[str, Any] | None, registry: dict[str, Any]) -> Any:
         """One entry; one that is given as a mapping and names one of ours overrides the keys that it has."""

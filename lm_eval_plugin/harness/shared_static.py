@@ -10,8 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lm_eval.api.instance import Instance
-from lm_eval.api.model import LM
+from lm_eval_plugin.lm_eval_access.base import LM, Instance
 
 REQUEST_TYPE = "shared_static"
 

@@ -57,8 +57,7 @@ def factory_of(manager: TaskManager) -> OpenFactory:
 class OpenFactory(TaskFactory):
     """lm_eval's factory of tasks, whose steps can be overridden under public names."""
 
-    @property
-    def run_metadata(self) -> Keys:
+    def metadata_of_run(self) -> Keys:
         """What every task and group that is built gets among its metadata.
 
         Seen in lm_eval 0.4.13: `lm_eval.tasks._factory.TaskFactory._meta`.
@@ -66,8 +65,11 @@ class OpenFactory(TaskFactory):
         metadata: Keys = self._meta
         return metadata
 
-    @run_metadata.setter
-    def run_metadata(self, metadata: Keys) -> None:
+    def set_metadata_of_run(self, metadata: Keys) -> None:
+        """Give every task and group that is built from now on other metadata.
+
+        Seen in lm_eval 0.4.13: `lm_eval.tasks._factory.TaskFactory._meta`.
+        """
         self._meta: Keys = metadata
 
     def full_config(self, entry: Entry, overrides: Keys | None) -> Keys:
