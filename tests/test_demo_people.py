@@ -9,9 +9,8 @@ from lm_eval_plugin.chatbench_data.release import AnswerType, load_release
 from lm_eval_plugin.cli.main import main as command
 from lm_eval_plugin.config.presets import DEMO_SIMULATOR_ADAPTER
 from lm_eval_plugin.dialogue.transcript import Role
-from lm_eval_plugin.training.demo.people import ANYTHING, DEMO, write_release
+from lm_eval_plugin.training.demo.people import ANYTHING, DEMO, OF_THE_SIMULATOR, write_release
 from lm_eval_plugin.training.demo.people import main as module
-from lm_eval_plugin.training.demo.user import PEOPLE
 from lm_eval_plugin.training.lesson import lesson_of
 from lm_eval_plugin.training.output import RESULTS, SETTINGS
 from lm_eval_plugin.training.recipe import Recipe
@@ -83,7 +82,7 @@ def test_the_same_seed_writes_the_same_release_and_another_does_not(folder, tmp_
 def test_the_bundled_simulator_was_trained_on_what_these_people_say_and_halves_the_perplexity(tmp_path):
     settings, results = (json.loads((DEMO_SIMULATOR_ADAPTER / name).read_text()) for name in (SETTINGS, RESULTS))
     recipe = Recipe.model_validate(settings["recipe"])
-    release = load_release(str(write_release(tmp_path, PEOPLE)))
+    release = load_release(str(write_release(tmp_path, OF_THE_SIMULATOR)))
     assert lesson_of(release, recipe).sha256 == settings["data"]["sha256"]
     assert results["after"][-1] < results["before"] / 2
 

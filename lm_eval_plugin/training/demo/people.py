@@ -36,6 +36,9 @@ PEOPLE: Mapping[str, Habits] = {
 SHARES = (32, 38, 18, 12)
 """How many of 100 people are of each kind."""
 
+OF_THE_SIMULATOR = 160
+"""How many people the demo's simulated user learnt from, nine conversations of each."""
+
 MODELS = DEMO, ANYTHING = "chatbench-demo", "say-anything"
 """The two assistants."""
 

@@ -16,11 +16,8 @@ from pathlib import Path
 
 from lm_eval_plugin.config.presets import BUNDLED
 from lm_eval_plugin.training.demo.material import QUESTIONS, SEED
-from lm_eval_plugin.training.demo.people import write_release
+from lm_eval_plugin.training.demo.people import OF_THE_SIMULATOR, write_release
 from lm_eval_plugin.training.output import SIMULATOR, write_json
-
-PEOPLE = 160
-"""How many there are, nine conversations of each."""
 
 _RECIPE = (
     # The rate and length of the released recipe suit models a thousand times as large.
@@ -63,7 +60,7 @@ def train_user(output: Path, questions: Path = QUESTIONS) -> None:
     """
     adapter, people = output / "simulator" / "adapter", output / "people"
     shutil.rmtree(adapter, ignore_errors=True)
-    write_release(people, PEOPLE, questions=questions)
+    write_release(people, OF_THE_SIMULATOR, questions=questions)
     command = ["train", "people", "--base", "simulator/base", "-o", "simulator/adapter", *_RECIPE]
     subprocess.run([sys.executable, "-c", _CHATBENCH, *command], cwd=output, check=True)  # noqa: S603  # words of this file
     shutil.rmtree(people)
