@@ -85,7 +85,9 @@ def test_shuffled_options_are_the_same_whichever_is_right(folders):
 @pytest.mark.parametrize("kind", [Question, Situation])
 def test_what_a_user_brings_has_no_field_for_the_right_answer(kind):
     fields = {field.name for field in dataclasses.fields(kind)}
-    assert fields == ({"id", "subject", "stem", "choices"} if kind is Question else {"question", "rng", "persona"})
+    # The belief is the letter that the user itself has answered before.
+    own = {"question", "rng", "persona", "belief"}
+    assert fields == ({"id", "subject", "stem", "choices"} if kind is Question else own)
 
 
 def test_request_holds_nothing_of_the_document_but_its_question(folders):

@@ -178,7 +178,8 @@ def test_what_is_collected_is_read_by_human_first_prompts_and_train(tmp_path):
     release = load_release(str(tmp_path / "study"))
     (claim,) = claims([run], Study(release))
     assert (claim.powered.answers, claim.powered.people) == (96, 24)
-    assert claim.powered.people_alone.value == pytest.approx(2 / 3, abs=0.05)
+    # Two answers in three are right; how many of them a question gets is drawn, and each question counts alike.
+    assert claim.powered.people_alone.value == pytest.approx(2 / 3, abs=0.15)
     records = [record for task in run.tasks.values() for record in task.records]
     assert compare_first_prompts(records, release).human_messages == 96
     assert len(human_messages(tmp_path / "study")) == 96
